@@ -1,0 +1,1 @@
+"""chatstream: persistent chat sessions for language-model applications, on Kafka."""

@@ -1,0 +1,195 @@
+"""Who may write a partition, and which of its records count: the ownership fold and the ghost rule.
+
+The rules of this file, in the order they are applied to each record of `chat.events`, the same for everyone:
+- A claim counts if its epoch is higher than the current one; then it is the current one.
+- Any other record is a ghost unless it carries the current claim. Ghosts are ignored for ever.
+- Of what is left, position and published only grow, and an event counts only if `counts` says so.
+Nothing else is looked at, so old and new code count alike.
+"""
+
+from typing import Final, Literal
+
+import msgspec
+from msgspec.structs import replace
+
+from chatstream.core.codec import FORMAT
+from chatstream.core.errors import UnknownFormat
+from chatstream.core.events import AnyEvent
+from chatstream.core.ids import NO_INPUT, ClaimName, Epoch, InputPosition, NodeId, Offset, SessionId
+from chatstream.core.session import Session
+
+CLAIM_KEY: Final = b"#claim/"
+MARK_KEY: Final = b"#mark/"
+CLAIM_HEADER: Final = "claim"
+"""The writer's claim, on every record but claims: `epoch-id`."""
+POS_HEADER: Final = "pos"
+"""Input position at the time of writing, `generation:offset`."""
+PUB_HEADER: Final = "pub"
+"""Offset on chat.events up to which everything public is on chat.replies."""
+INPUT_HEADER: Final = "input"
+"""The place of the command that caused the event, `generation:offset`."""
+
+EPOCH_MAX: Final = 2**53
+"""Epochs above it are no claim of ours: a stranger must not be able to end all claiming with one record."""
+
+Headers = tuple[tuple[str, bytes], ...]
+
+
+class Claim(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="claim"):
+    """The value of a `#claim/…` record: from here on, `node` writes this partition.
+
+    id: fresh for every claim. format: codec.FORMAT of the writer. topics: topic name to the broker's topic id.
+    generation: the input generation, raised only when an operator adopts a new chat.messages.
+    """
+
+    epoch: Epoch
+    id: str
+    node: NodeId
+    url: str
+    format: int
+    topics: dict[str, str]
+    partitions: int
+    generation: int = 0
+
+    @property
+    def name(self) -> ClaimName:
+        """As it stands in keys and headers."""
+        return ClaimName(f"{self.epoch}-{self.id}")
+
+
+class Ownership(msgspec.Struct, frozen=True, array_like=True):
+    """What a partition's records say about its writing.
+
+    anchor: offset of the current claim, -1 before the first. published: highest source offset known to be on
+    chat.replies, -1 for none. topics and partitions: as the current claim named them.
+    """
+
+    epoch: Epoch = Epoch(0)
+    claim: ClaimName = ClaimName("")
+    anchor: Offset = Offset(-1)
+    node: NodeId = NodeId("")
+    position: InputPosition = NO_INPUT
+    published: Offset = Offset(-1)
+    topics: dict[str, str] = {}
+    partitions: int = 0
+    generation: int = 0
+
+
+Verdict = Literal["claimed", "lost-claim", "ghost", "mark", "event"]
+"""`lost-claim` lost its race; `event` may count, `counts` decides."""
+
+_claim_decoder: Final = msgspec.json.Decoder(Claim)
+_claim_encoder: Final = msgspec.json.Encoder()
+
+
+def claim_record(claim: Claim) -> tuple[bytes, bytes]:
+    """Key and value of a claim's record. The key is unique, so that compaction never removes one for another's sake."""
+    return CLAIM_KEY + claim.name.encode(), _claim_encoder.encode(claim)
+
+
+def mark_key(claim: ClaimName, number: int) -> bytes:
+    """Key of the claim's nth mark."""
+    return MARK_KEY + f"{claim}/{number}".encode()
+
+
+def event_key(session: SessionId, seq: int, claim: ClaimName) -> bytes:
+    """Key of an event's record."""
+    return f"{session}/{seq}/{claim}".encode()
+
+
+def session_of_key(key: bytes) -> SessionId | None:
+    """The session an event key belongs to, None when it is not an event key."""
+    parts = key.split(b"/")
+    if len(parts) != 3 or key.startswith(b"#"):
+        return None
+    return SessionId(parts[0].decode(errors="replace"))
+
+
+def fold_record(
+    ownership: Ownership, offset: Offset, key: bytes | None, value: bytes | None, headers: Headers
+) -> tuple[Ownership, Verdict]:
+    """One record further. Raises UnknownFormat when a counting claim was written by a newer chatstream."""
+    if key is not None and key.startswith(CLAIM_KEY):
+        return _fold_claim(ownership, offset, key, value)
+    if key is None or value is None or not ownership.claim:
+        return ownership, "ghost"
+    found = dict(headers)
+    if found.get(CLAIM_HEADER) != ownership.claim.encode():
+        return ownership, "ghost"
+    ownership = _advanced(ownership, found.get(POS_HEADER), found.get(PUB_HEADER))
+    return ownership, "mark" if key.startswith(MARK_KEY) else "event"
+
+
+def _fold_claim(ownership: Ownership, offset: Offset, key: bytes, value: bytes | None) -> tuple[Ownership, Verdict]:
+    claim = read_claim(key, value)
+    if claim is None or not ownership.epoch < claim.epoch <= EPOCH_MAX:
+        return ownership, "lost-claim"
+    if claim.format > FORMAT:
+        raise UnknownFormat(
+            f"the partition is written in format {claim.format} by node {claim.node}, this node knows {FORMAT}: upgrade it"
+        )
+    position = max(ownership.position, InputPosition(claim.generation, -1))
+    return (
+        replace(
+            ownership,
+            epoch=claim.epoch,
+            claim=claim.name,
+            anchor=offset,
+            node=claim.node,
+            position=position,
+            topics=claim.topics,
+            partitions=claim.partitions,
+            generation=claim.generation,
+        ),
+        "claimed",
+    )
+
+
+def read_claim(key: bytes, value: bytes | None) -> Claim | None:
+    """A claim record's claim, None for a stranger's record under such a key."""
+    try:
+        claim = _claim_decoder.decode(value or b"")
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+        return None
+    return claim if CLAIM_KEY + claim.name.encode() == key else None
+
+
+def _advanced(ownership: Ownership, pos: bytes | None, pub: bytes | None) -> Ownership:
+    if pos is None and pub is None:
+        return ownership
+    position = max(ownership.position, read_position(pos) or NO_INPUT)
+    published = max(ownership.published, _read_offset(pub))
+    return replace(ownership, position=position, published=published)
+
+
+def counts(session: Session, event: AnyEvent, input_at: InputPosition | None, id_known: bool) -> bool:
+    """Does an event under the current claim count? id_known: the id it brings is in the session already."""
+    return (
+        event.seq == session.last_seq + 1
+        and (input_at is None or input_at > session.last_input)
+        and not id_known
+        and not session.erased
+    )
+
+
+def write_position(position: InputPosition) -> bytes:
+    """A position as it stands in headers."""
+    return b"%d:%d" % position
+
+
+def read_position(raw: bytes | None) -> InputPosition | None:
+    """A position from a header, None when absent or ill-formed."""
+    if raw is None:
+        return None
+    generation, _, offset = raw.partition(b":")
+    try:
+        return InputPosition(int(generation), int(offset))
+    except ValueError:
+        return None
+
+
+def _read_offset(raw: bytes | None) -> Offset:
+    try:
+        return Offset(int(raw)) if raw is not None else Offset(-1)
+    except ValueError:
+        return Offset(-1)

@@ -1,0 +1,61 @@
+"""How much of everything: each number is a setting, and is tested at the limit and one past it."""
+
+import msgspec
+
+KIB = 1024
+MIB = 1024 * 1024
+
+
+class Limits(msgspec.Struct, frozen=True, kw_only=True):
+    """The limits of one node. Sizes are in bytes, times in seconds."""
+
+    text_bytes: int = 256 * KIB
+    """A user message's text: larger gets 413, or a dead letter."""
+    metadata_bytes: int = 16 * KIB
+    """A message's metadata as JSON."""
+    content_bytes: int = 512 * KIB
+    """A user message's content blocks as JSON; command and event stay below their topics' record limits."""
+    state_value_bytes: int = 64 * KIB
+    """One value of a session's K/V state as JSON."""
+    state_bytes: int = 1 * MIB
+    """All of a session's K/V state."""
+    waiting_turns: int = 1_000
+    """Turns of one session that wait behind the running one: the next is refused as `queue-full`."""
+    unconfirmed_records: int = 10_000
+    """Appended but unconfirmed events of one partition; at that many its input is paused."""
+    unconfirmed_bytes: int = 64 * MIB
+    """The same by size."""
+    event_bytes: int = 8 * MIB - 64 * KIB
+    """One event as JSON: a larger reply fails as `reply-too-large`. Leaves room for key and headers in chat.events."""
+    command_bytes: int = 1 * MIB - 16 * KIB
+    """One command as JSON, below `max.message.bytes` of chat.messages by room for key and headers."""
+    dead_letter_bytes: int = 2 * MIB - 64 * KIB
+    """The original bytes kept with a dead letter; longer values are cut there, and a header says so."""
+    calls: int = 256
+    """Model calls at once per node (`--max-calls`)."""
+    attempts: int = 5
+    """Calls of the model for one turn before it fails."""
+    resumes: int = 10
+    """Process deaths in the middle of one turn before it fails as `crash-loop`."""
+    chunk_wait_s: float = 120.0
+    """Silence between two chunks of an attempt before it is ended as a timeout."""
+    turn_s: float = 900.0
+    """Running time of a turn, all attempts together."""
+    retry_first_s: float = 0.5
+    """Wait before the second attempt; doubles from there, with jitter."""
+    retry_most_s: float = 30.0
+    """Longest wait between two attempts; a larger `retry-after` is cut to it."""
+    prompt_tokens: int = 100_000
+    """What the model sees of a conversation, estimated."""
+    cached_sessions: int = 20_000
+    """Heads kept in memory per partition beside those in use."""
+    page: int = 200
+    """Most messages or events in one response."""
+    readers: int = 20_000
+    """Readers that wait on one node."""
+    poll_s: float = 55.0
+    """Longest long poll and longest `Prefer: wait` that may be asked for; proxies give up at 60."""
+    append_s: float = 30.0
+    """How long an append may stay unacknowledged before the partition is claimed again."""
+    mark_s: float = 1.0
+    """How long a moved position may go unrecorded."""

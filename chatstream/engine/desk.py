@@ -1,0 +1,89 @@
+"""What HTTP asks of the engine: a Protocol, so that web/ can be tested against a small fake as well as a real node."""
+
+from typing import Literal, Protocol
+
+import msgspec
+
+from chatstream.core.commands import Cancel, Message
+from chatstream.core.ids import MessageId, PartitionNo, Seq, SessionId
+from chatstream.engine.feed import Feed
+from chatstream.table.port import Table
+
+
+class Accepted(msgspec.Struct, frozen=True):
+    """The command led to an event, confirmed in the log. position: turns before it in the queue, 0 when it runs."""
+
+    seq: Seq
+    position: int = 0
+
+
+class Repeated(msgspec.Struct, frozen=True):
+    """The id was known: seq is the event it led to the first time."""
+
+    seq: Seq
+
+
+class Refused(msgspec.Struct, frozen=True):
+    """Decided against, confirmed. reason: `queue-full`, `turn-in-progress`, `not-running`, or a dead letter's reason."""
+
+    reason: str
+
+
+class Unnumbered(msgspec.Struct, frozen=True):
+    """Stored on chat.messages, and not decided here: the partition has no owner yet or changed hands meanwhile."""
+
+
+Answer = Accepted | Repeated | Refused | Unnumbered
+
+PartitionState = Literal["restoring", "active", "refused"]
+
+
+class PartitionStatus(msgspec.Struct, frozen=True):
+    """One partition that is assigned to this node. detail: why it is refused; lag: inbound records not yet decided."""
+
+    partition: PartitionNo
+    state: PartitionState
+    epoch: int = 0
+    lag: int = 0
+    detail: str = ""
+
+
+class Desk(Protocol):
+    """The engine as HTTP sees it."""
+
+    @property
+    def partitions(self) -> int:
+        """How many partitions there are."""
+
+    @property
+    def node_id(self) -> str: ...
+
+    @property
+    def feed(self) -> Feed:
+        """Wakes readers of confirmed events."""
+
+    def partition_of(self, session: SessionId) -> PartitionNo:
+        """Where the session lives."""
+
+    def table(self, session: SessionId) -> Table:
+        """The confirmed rows of the session's partition. Raises NotOwner, with the owner's url where known, or Restoring."""
+
+    async def wait_for_table(self, session: SessionId, wait_s: float) -> Table:
+        """As `table`, but waits up to wait_s while the partition is being restored here."""
+
+    async def submit(self, session: SessionId, command: Message | Cancel) -> Answer:
+        """Put a command on chat.messages and wait until it is decided and confirmed here.
+
+        The command carries an id. Raises NotOwner (nothing was sent), OutcomeUnknown (repeat it under the same id),
+        RecordTooLarge, QueueFull.
+        """
+
+    def running(self, session: SessionId) -> tuple[MessageId, int] | None:
+        """(message id, attempt) of the call of the model that runs here now for the session."""
+
+    def status(self) -> list[PartitionStatus]:
+        """Every partition that is assigned here."""
+
+    @property
+    def stopping(self) -> bool:
+        """The node is shutting down: refuse new waits."""

@@ -1,0 +1,95 @@
+"""Wakes readers. A reader watches a session, reads the table, then waits; so nothing falls between reading and waiting."""
+
+import asyncio
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import msgspec
+
+from chatstream.core.errors import TooManyReaders
+from chatstream.core.ids import SessionId
+
+
+class Delta(msgspec.Struct, frozen=True):
+    """A piece of an answer that is being given, never logged. text: what came; index: its number in the attempt, from 0."""
+
+    turn: int
+    attempt: int
+    index: int
+    text: str
+
+
+class Watch:
+    """One reader's place in the feed. Created by Feed.watch."""
+
+    __slots__ = ("_event", "on_delta")
+
+    def __init__(self) -> None:
+        self._event = asyncio.Event()
+        self.on_delta: Callable[[Delta], None] | None = None
+
+    async def wait(self, wait_s: float) -> bool:
+        """Wait for a wake-up since the last call, at most wait_s; False when there was none."""
+        try:
+            async with asyncio.timeout(wait_s):
+                await self._event.wait()
+        except TimeoutError:
+            return False
+        self._event.clear()
+        return True
+
+    def wake(self) -> None:
+        """End the wait."""
+        self._event.set()
+
+
+class Feed:
+    """All readers of one node. most: Limits.readers."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._count = 0
+        self._watches: dict[SessionId, set[Watch]] = {}
+        self.closed = False
+
+    @contextmanager
+    def watch(self, session: SessionId) -> Iterator[Watch]:
+        """Watch a session: enter before reading. Raises TooManyReaders at the limit."""
+        if self._count >= self._most:
+            raise TooManyReaders(f"{self._count} readers wait here already, the most is {self._most}")
+        watch = Watch()
+        self._count += 1
+        self._watches.setdefault(session, set()).add(watch)
+        try:
+            yield watch
+        finally:
+            self._count -= 1
+            watches = self._watches[session]
+            watches.discard(watch)
+            if not watches:
+                del self._watches[session]
+
+    def __len__(self) -> int:
+        return self._count
+
+    def wake(self, session: SessionId) -> None:
+        """The session has new confirmed events, or is served elsewhere now."""
+        for watch in self._watches.get(session, ()):
+            watch.wake()
+
+    def wake_all(self) -> None:
+        """Something changed for everyone: look again."""
+        for watches in self._watches.values():
+            for watch in watches:
+                watch.wake()
+
+    def close(self) -> None:
+        """Wake everyone for the last time; `closed` tells them to end."""
+        self.closed = True
+        self.wake_all()
+
+    def say(self, session: SessionId, delta: Delta) -> None:
+        """Hand a delta to the live readers of a session."""
+        for watch in self._watches.get(session, ()):
+            if watch.on_delta is not None:
+                watch.on_delta(delta)
