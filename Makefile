@@ -1,0 +1,49 @@
+# Everything a person needs, from a fresh clone with Python 3.11, make and git.
+# The stamps under .venv make the second run quick: they are older than pyproject.toml or constraints.txt only after a change.
+
+# The first Python that is new enough; name another one with `make up PYTHON=/path/to/python`.
+PYTHON ?= $(shell for p in python3 python3.11 python3.12 python3.13 python3.14; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
+BIN := .venv/bin
+# Both names: newer pips read constraints for the build's own environment from the second one.
+INSTALL := PIP_CONSTRAINT=constraints.txt PIP_BUILD_CONSTRAINT=constraints.txt PIP_DISABLE_PIP_VERSION_CHECK=1 \
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt
+# Two workers for two cores. Tests that need Kafka stay together on one of them (tests/conftest.py), so that a run starts
+# one broker and not two; the other worker does the rest meanwhile.
+PYTEST ?= $(BIN)/python -m pytest -n 2 --dist loadgroup
+
+.PHONY: help up test kafka
+.DEFAULT_GOAL := help
+
+help:
+	@echo "make up      install and start a node on the embedded log at http://127.0.0.1:8080 (ARGS='...' adds flags)"
+	@echo "make test    install what tests need and run all of them"
+	@echo "make kafka   start an Apache Kafka broker at 127.0.0.1:9092 for trying out (needs java >= 17 and mvn)"
+
+up: .venv/.stamp-up
+	@exec $(BIN)/chatstream up $(ARGS)
+
+test: .venv/.stamp-test
+	@if command -v java >/dev/null && command -v mvn >/dev/null; then $(BIN)/python dev/kafka/broker.py fetch; fi
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(PYTEST) $(ARGS)
+
+kafka: .venv/.stamp-test
+	@exec $(BIN)/python dev/kafka/broker.py $(ARGS)
+
+.venv/bin/python:
+	@test -n "$(PYTHON)" || { echo "chatstream needs Python 3.11 or newer; name one with PYTHON=..." >&2; exit 1; }
+	$(PYTHON) -m venv .venv
+
+.venv/.stamp-up: pyproject.toml constraints.txt | .venv/bin/python
+	@echo "installing chatstream (once; the next time this is quick)"
+	@$(INSTALL) --editable '.[speed]'
+	@touch $@
+
+# What tests need includes what running needs: afterwards `make up` has nothing to do.
+.venv/.stamp-test: pyproject.toml constraints.txt | .venv/bin/python
+	@echo "installing chatstream and what its tests need (once; the next time this is quick)"
+	@$(INSTALL) --editable '.[dev,speed,faust]'
+	@touch $@ .venv/.stamp-up
