@@ -1,20 +1,15 @@
 """What a responder is given and what it gives back: the interface that users write their model code against."""
 
 from collections.abc import AsyncIterator, Callable, Sequence
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 import msgspec
 
 from chatstream.core.events import Blocks, Usage
 from chatstream.core.ids import SessionId
+from chatstream.core.prompt import Said
 
-
-class Said(msgspec.Struct, frozen=True, kw_only=True):
-    """One message of the history. content: blocks when there is more than text."""
-
-    role: Literal["user", "assistant"]
-    text: str
-    content: Blocks | None = None
+__all__ = ["Reply", "Responder", "ResponderFactory", "Said", "State", "Turn"]
 
 
 class Reply(msgspec.Struct, frozen=True, kw_only=True):
