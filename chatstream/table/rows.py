@@ -3,6 +3,7 @@
 head/<session>                      the Session, msgpack: small and bounded
 entry/<session>/<seq>               offset on chat.events, then the event's bytes as logged
 message/<session>/<id>              seq of the event that brought the id
+answer/<session>/<turn>             seq and type of the event that ended the turn last
 state/<session>/<key>               one value of the K/V state, JSON
 owed/<session>                      empty: the session owes the world something (found again after a restart)
 recent/<inverted time>/<session>    empty: the listing, newest activity first
@@ -16,7 +17,8 @@ from typing import Final
 import msgspec
 
 from chatstream.core.claims import Ownership
-from chatstream.core.events import AnyEvent, ReplyCompleted, brought_id
+from chatstream.core.codec import type_name
+from chatstream.core.events import AnyEvent, ReplyCompleted, Terminal, brought_id
 from chatstream.core.ids import MessageId, Offset, Seq, SessionId
 from chatstream.core.session import Session
 from chatstream.table.port import Change, View
@@ -25,6 +27,7 @@ META: Final = b"meta"
 HEAD: Final = b"head/"
 ENTRY: Final = b"entry/"
 MESSAGE: Final = b"message/"
+ANSWER: Final = b"answer/"
 STATE: Final = b"state/"
 OWED: Final = b"owed/"
 RECENT: Final = b"recent/"
@@ -52,6 +55,13 @@ class Entry(msgspec.Struct, frozen=True):
     value: bytes
 
 
+class Ending(msgspec.Struct, frozen=True):
+    """How a turn ended last. seq: of that event; type: its short name, such as `reply.completed`."""
+
+    seq: Seq
+    type: str
+
+
 _encoder: Final = msgspec.msgpack.Encoder()
 _head_decoder: Final = msgspec.msgpack.Decoder(Session)
 _meta_decoder: Final = msgspec.msgpack.Decoder(TableMeta)
@@ -67,6 +77,10 @@ def entry_key(session: SessionId, seq: int) -> bytes:
 
 def message_key(session: SessionId, message_id: MessageId) -> bytes:
     return MESSAGE + f"{session}/{message_id}".encode()
+
+
+def answer_key(session: SessionId, turn: int) -> bytes:
+    return ANSWER + session.encode() + b"/" + turn.to_bytes(8, "big")
 
 
 def state_key(session: SessionId, key: str) -> bytes:
@@ -105,6 +119,8 @@ def changes(before: Session, event: AnyEvent, value: bytes, offset: Offset, afte
     brought = brought_id(event)
     if brought:
         rows.append((message_key(session, brought), event.seq.to_bytes(8, "big")))
+    if isinstance(event, Terminal):
+        rows.append((answer_key(session, event.turn), event.seq.to_bytes(8, "big") + type_name(event).encode()))
     if before.running is None and after.running is not None:
         rows.append((owed_key(session), b""))
     if before.running is not None and after.running is None:
@@ -165,3 +181,9 @@ def read_message_seq(view: View, session: SessionId, message_id: MessageId) -> S
     """The seq of the event that brought an id, None for an unknown id."""
     raw = view.get(message_key(session, message_id))
     return None if raw is None else Seq(int.from_bytes(raw, "big"))
+
+
+def read_ending(view: View, session: SessionId, turn: int) -> Ending | None:
+    """How a turn ended last, None while it has never ended: found at the same cost however far behind it that is."""
+    raw = view.get(answer_key(session, turn))
+    return None if raw is None else Ending(Seq(int.from_bytes(raw[:8], "big")), raw[8:].decode())
