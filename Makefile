@@ -31,7 +31,7 @@ test: .venv/.stamp-test
 	$(PYTEST) $(ARGS)
 
 kafka: .venv/.stamp-test
-	@exec $(BIN)/python dev/kafka/broker.py $(ARGS)
+	@exec $(BIN)/python dev/kafka/broker.py up $(ARGS)
 
 .venv/bin/python:
 	@test -n "$(PYTHON)" || { echo "chatstream needs Python 3.11 or newer; name one with PYTHON=..." >&2; exit 1; }

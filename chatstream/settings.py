@@ -31,8 +31,6 @@ from chatstream.core.limits import Limits
 CONFIG_FILE: Final = Path("chatstream.toml")
 """Read from the current directory when no file is named."""
 ENV_PREFIX: Final = "CHATSTREAM_"
-PARTITIONS_MAX: Final = 10_000
-"""A typing error's guard; far above what one node serves well."""
 
 
 class Address(msgspec.Struct, frozen=True):
@@ -96,6 +94,8 @@ class Settings(BaseSettings):
     """`offline`, `anthropic[:MODEL]` or `package.module:name`; default: anthropic with ANTHROPIC_API_KEY set, else offline."""
     system: str = ""
     """The system prompt, or @FILE to read it from a file."""
+    max_tokens: int = 8192
+    """Longest reply the anthropic responder asks for, in tokens."""
     drain: float = 0.0
     """Seconds that running model calls get to finish at SIGTERM; what is not finished is answered after the next start, or
     by the next owner. 0: they take over at once."""
@@ -144,6 +144,13 @@ class Settings(BaseSettings):
             raise ValueError("is a URL like http://chat-1.internal:8080, without a path")
         return value.rstrip("/")
 
+    @field_validator("max_tokens")
+    @classmethod
+    def _max_tokens(cls, value: int) -> int:
+        if value < 1:
+            raise ValueError("is at least 1")
+        return value
+
     @field_validator("drain")
     @classmethod
     def _drain(cls, value: float) -> float:
@@ -173,15 +180,6 @@ class Settings(BaseSettings):
         host = socket.gethostname() if self.address.is_everywhere else self.address.host
         return f"http://{Address(host, port)}"
 
-    def system_prompt(self) -> str:
-        """`system`, read from its file if it names one. Raises BadSettings."""
-        if not self.system.startswith("@"):
-            return self.system
-        try:
-            return Path(self.system[1:]).read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise BadSettings(f"system: cannot read {self.system[1:]}: {_reason(error)}") from error
-
 
 def load(flags: Mapping[str, Any] | None = None) -> Settings:
     """The settings in force. flags: those that were given, by field name. Raises BadSettings with one line."""
@@ -208,7 +206,7 @@ def read_toml(named: str | Path | None) -> dict[str, Any]:
             return {}
         raise BadSettings(f"config: there is no file {path}") from error
     except OSError as error:
-        raise BadSettings(f"config: cannot read {path}: {_reason(error)}") from error
+        raise BadSettings(f"config: cannot read {path}: {error.strerror or error}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise BadSettings(f"config: {path} is not TOML: {error}") from error
     found.pop("config", None)
@@ -261,7 +259,3 @@ def _one_line(error: ValidationError) -> str:
 def _meant(name: str, known: Mapping[str, object]) -> str:
     close = difflib.get_close_matches(name, known, 1)
     return f", did you mean {close[0]!r}?" if close else ""
-
-
-def _reason(error: OSError | UnicodeDecodeError) -> str:
-    return (error.strerror or str(error)) if isinstance(error, OSError) else "it is not UTF-8"

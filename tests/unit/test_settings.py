@@ -110,6 +110,7 @@ def test_an_address_is_written_as_it_was_read() -> None:
         ({"limits": {"calls": "many"}}, "limits.calls: "),
         ({"drain": -1}, "drain: is between 0 and 3600 seconds"),
         ({"drain": 3601}, "drain: is between 0 and 3600 seconds"),
+        ({"max_tokens": 0}, "max_tokens: is at least 1"),
         ({"log_level": "loud"}, "log_level: "),
         ({"advertise": "chat:80"}, "advertise: is a URL"),
         ({"advertise": "http://chat/x"}, "advertise: is a URL"),
@@ -140,14 +141,6 @@ def test_foreign_variables_with_our_prefix_do_not_hurt(monkeypatch: pytest.Monke
     monkeypatch.setenv("CHATSTREAM_PORT", "tcp://10.0.0.1:8080")
     monkeypatch.setenv("CHATSTREAM_SERVICE_HOST", "10.0.0.1")
     assert load().listen == "127.0.0.1:8080"
-
-
-def test_the_system_prompt_is_text_or_a_file(tmp_path: Path) -> None:
-    (tmp_path / "prompt.txt").write_text("Be brief.")
-    assert load({"system": "Be kind."}).system_prompt() == "Be kind."
-    assert load({"system": "@prompt.txt"}).system_prompt() == "Be brief."
-    with pytest.raises(BadSettings, match=r"system: cannot read none\.txt: No such file"):
-        load({"system": "@none.txt"}).system_prompt()
 
 
 def test_the_url_for_others_is_the_advertised_one_or_made_from_listen() -> None:
