@@ -7,6 +7,7 @@ commands    what may be asked of a session
 events      what has happened to a session
 codec       bytes on the topics to commands and events, and back
 partitioner which partition a session lives in
+head        what is known of a session: its row
 session     decide, evolve, react: the life of one conversation
 claims      who may write a partition, and which of its records count
 prompt      what of the conversation the model sees

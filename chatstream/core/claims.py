@@ -7,7 +7,9 @@ The rules of this file, in the order they are applied to each record of `chat.ev
 Nothing else is looked at, so old and new code count alike.
 """
 
-from typing import Final, Literal
+import re
+from functools import lru_cache
+from typing import Annotated, Final, Literal, TypeVar
 
 import msgspec
 from msgspec.structs import replace
@@ -32,6 +34,12 @@ INPUT_HEADER: Final = "input"
 EPOCH_MAX: Final = 2**53
 """Epochs above it are no claim of ours: a stranger must not be able to end all claiming with one record."""
 
+_COUNT: Final = msgspec.Meta(ge=0, le=EPOCH_MAX)
+"""Numbers in claims: what every reader of JSON and every table row can hold."""
+_DIGITS_MAX: Final = 18
+"""More digits may not fit a signed 64-bit integer; such a header reads as absent, the same for every reader."""
+_POSITION: Final = re.compile(rb"([0-9]{1,18}):(-1|[0-9]{1,18})")
+
 Headers = tuple[tuple[str, bytes], ...]
 
 
@@ -42,14 +50,14 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="cl
     generation: the input generation, raised only when an operator adopts a new chat.messages.
     """
 
-    epoch: Epoch
+    epoch: Annotated[Epoch, _COUNT]
     id: str
     node: NodeId
     url: str
-    format: int
+    format: Annotated[int, _COUNT]
     topics: dict[str, str]
-    partitions: int
-    generation: int = 0
+    partitions: Annotated[int, _COUNT]
+    generation: Annotated[int, _COUNT] = 0
 
     @property
     def name(self) -> ClaimName:
@@ -78,7 +86,16 @@ class Ownership(msgspec.Struct, frozen=True, array_like=True):
 Verdict = Literal["claimed", "lost-claim", "ghost", "mark", "event"]
 """`lost-claim` lost its race; `event` may count, `counts` decides."""
 
+
+class _AnyFormat(msgspec.Struct, frozen=True, tag_field="type", tag="claim"):
+    """What a claim of every format has, also of those that this version cannot read whole."""
+
+    epoch: Annotated[Epoch, _COUNT]
+    format: Annotated[int, _COUNT]
+
+
 _claim_decoder: Final = msgspec.json.Decoder(Claim)
+_any_format_decoder: Final = msgspec.json.Decoder(_AnyFormat)
 _claim_encoder: Final = msgspec.json.Encoder()
 
 
@@ -113,21 +130,26 @@ def fold_record(
         return _fold_claim(ownership, offset, key, value)
     if key is None or value is None or not ownership.claim:
         return ownership, "ghost"
-    found = dict(headers)
-    if found.get(CLAIM_HEADER) != ownership.claim.encode():
+    claim = pos = pub = None
+    for name, content in headers:
+        if name == CLAIM_HEADER:
+            claim = content
+        elif name == POS_HEADER:
+            pos = content
+        elif name == PUB_HEADER:
+            pub = content
+    if claim != ownership.claim.encode():
         return ownership, "ghost"
-    ownership = _advanced(ownership, found.get(POS_HEADER), found.get(PUB_HEADER))
+    if pos is not None or pub is not None:
+        ownership = _advanced(ownership, pos, pub)
     return ownership, "mark" if key.startswith(MARK_KEY) else "event"
 
 
 def _fold_claim(ownership: Ownership, offset: Offset, key: bytes, value: bytes | None) -> tuple[Ownership, Verdict]:
+    _refuse_newer(ownership, key, value)
     claim = read_claim(key, value)
-    if claim is None or not ownership.epoch < claim.epoch <= EPOCH_MAX:
+    if claim is None or claim.epoch <= ownership.epoch:
         return ownership, "lost-claim"
-    if claim.format > FORMAT:
-        raise UnknownFormat(
-            f"the partition is written in format {claim.format} by node {claim.node}, this node knows {FORMAT}: upgrade it"
-        )
     position = max(ownership.position, InputPosition(claim.generation, -1))
     return (
         replace(
@@ -145,21 +167,39 @@ def _fold_claim(ownership: Ownership, offset: Offset, key: bytes, value: bytes |
     )
 
 
+def _refuse_newer(ownership: Ownership, key: bytes, value: bytes | None) -> None:
+    """Looked at first: a claim of a newer format may not decode here, and must not be taken for a stranger's record."""
+    claim = _decoded(_any_format_decoder, value)
+    if claim is None or claim.format <= FORMAT or claim.epoch <= ownership.epoch:
+        return
+    if key.startswith(CLAIM_KEY + b"%d-" % claim.epoch):
+        raise UnknownFormat(f"the partition is written in format {claim.format}, this node knows {FORMAT}: upgrade this node")
+
+
 def read_claim(key: bytes, value: bytes | None) -> Claim | None:
     """A claim record's claim, None for a stranger's record under such a key."""
+    claim = _decoded(_claim_decoder, value)
+    return claim if claim is not None and CLAIM_KEY + claim.name.encode() == key else None
+
+
+_T = TypeVar("_T")
+
+
+def _decoded(decoder: msgspec.json.Decoder[_T], value: bytes | None) -> _T | None:
     try:
-        claim = _claim_decoder.decode(value or b"")
+        return decoder.decode(value or b"")
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
         return None
-    return claim if CLAIM_KEY + claim.name.encode() == key else None
 
 
 def _advanced(ownership: Ownership, pos: bytes | None, pub: bytes | None) -> Ownership:
-    if pos is None and pub is None:
-        return ownership
-    position = max(ownership.position, read_position(pos) or NO_INPUT)
-    published = max(ownership.published, _read_offset(pub))
-    return replace(ownership, position=position, published=published)
+    position = read_position(pos) or NO_INPUT
+    published = _read_offset(pub)
+    if position <= ownership.position:
+        if published <= ownership.published:
+            return ownership
+        return replace(ownership, published=published)
+    return replace(ownership, position=position, published=max(published, ownership.published))
 
 
 def counts(session: Session, event: AnyEvent, input_at: InputPosition | None, id_known: bool) -> bool:
@@ -177,19 +217,14 @@ def write_position(position: InputPosition) -> bytes:
     return b"%d:%d" % position
 
 
+@lru_cache(maxsize=128)  # the records of one burst carry the same position
 def read_position(raw: bytes | None) -> InputPosition | None:
     """A position from a header, None when absent or ill-formed."""
-    if raw is None:
-        return None
-    generation, _, offset = raw.partition(b":")
-    try:
-        return InputPosition(int(generation), int(offset))
-    except ValueError:
-        return None
+    found = None if raw is None else _POSITION.fullmatch(raw)
+    return None if found is None else InputPosition(int(found[1]), int(found[2]))
 
 
 def _read_offset(raw: bytes | None) -> Offset:
-    try:
-        return Offset(int(raw)) if raw is not None else Offset(-1)
-    except ValueError:
+    if raw is None or not raw.isdigit() or len(raw) > _DIGITS_MAX:
         return Offset(-1)
+    return Offset(int(raw))

@@ -12,8 +12,9 @@ import msgspec
 from chatstream.core.commands import AnyCommand, Cancel, Message
 from chatstream.core.errors import BadCommand, BadId, BadInput, UnknownFormat
 from chatstream.core.events import SCHEMA, AnyEvent
-from chatstream.core.ids import MessageId, SessionId, message_id, session_id
-from chatstream.core.limits import Limits
+from chatstream.core.ids import NO_ID, MessageId, SessionId, known_id, message_id, session_id
+from chatstream.core.limits import USER_BYTES_MAX, Limits
+from chatstream.core.prompt import is_blank
 
 FORMAT: Final = 1
 """Version of the whole log's layout, in every claim. A node refuses a partition with a higher one."""
@@ -23,13 +24,24 @@ UPCASTERS: Final[dict[tuple[str, int], Upcaster]] = {}
 """(type, version) to the step that makes that version's fields into the next one's. Steps are never edited."""
 
 _BLANKS: Final = b" \t\r\n"
+_BOM: Final = b"\xef\xbb\xbf"
+"""Some editors and shells put it before a text. It is a mark of theirs, nothing that was said."""
+
+NESTING_MAX: Final = 64
+"""Levels of lists and objects in content, metadata and state. What is decoded just below the interpreter's recursion
+limit may not encode again a few calls deeper: such a record would be accepted and then stop its partition."""
+
+_LATER: Final = frozenset(
+    ("retry", "regenerate", "edit", "fork", "update", "state.set", "state.clear", "approve", "erase"),
+)
+"""Types with a meaning that this version does not act on."""
 
 
 class _MessageWire(msgspec.Struct, frozen=True):
     """A message as it comes from outside, before its ids and sizes were looked at."""
 
-    type: str = "message"
-    text: str = ""
+    type: str = ""
+    text: str | None = None
     content: list[dict[str, Any]] | None = None
     message_id: str = ""
     command_id: str = ""
@@ -40,10 +52,17 @@ class _MessageWire(msgspec.Struct, frozen=True):
     at: str | None = None
 
 
-_event_encoder = msgspec.json.Encoder()
+class _TypeWire(msgspec.Struct, frozen=True):
+    """Only the type, of values whose other fields are not as a message has them."""
+
+    type: Any = ""
+
+
+_event_encoder: Final = msgspec.json.Encoder()
 _event_decoder: Final = msgspec.json.Decoder(AnyEvent)
-_command_encoder = msgspec.json.Encoder()
-_command_decoder: Final = msgspec.json.Decoder(AnyCommand)
+_command_encoder: Final = msgspec.json.Encoder()
+_cancel_decoder: Final = msgspec.json.Decoder(Cancel)
+_type_decoder: Final = msgspec.json.Decoder(_TypeWire)
 _wire_decoder: Final = msgspec.json.Decoder(_MessageWire)
 _json_decoder: Final = msgspec.json.Decoder(dict[str, Any])
 
@@ -63,54 +82,70 @@ def read_command(value: bytes | None, place: MessageId, limits: Limits) -> AnyCo
 
     place: the id it gets when it brings none. Raises BadCommand with the dead letter's reason.
     """
-    if not value:
-        raise BadCommand("empty", "the record has no value")
+    value = (value or b"").removeprefix(_BOM)
     if value.lstrip(_BLANKS)[:1] == b"{":
         return _with_id(read_json_command(value, limits), place)
+    return _checked(Message(command_id=place, message_id=place, text=_text(value)), limits)
+
+
+def _text(value: bytes) -> str:
     try:
-        text = value.decode()
+        return value.decode()
     except UnicodeDecodeError as error:
         raise BadCommand("not-utf8", f"the value is not UTF-8: {error}") from error
-    return _checked(Message(command_id=place, message_id=place, text=text), limits)
 
 
 def read_json_command(value: bytes, limits: Limits) -> AnyCommand:
     """A JSON object as a command, its id empty when it brings none. Raises BadCommand."""
+    _text(value)  # the JSON decoder looks only into the strings it needs
     try:
         wire = _wire_decoder.decode(value)
     except msgspec.ValidationError as error:
-        raise _not_a_message(value, error) from error
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
-        raise BadCommand("malformed-json", f"the value starts with '{{' but is not JSON: {error}") from error
-    if wire.type == "message":
+        return _no_message(value, error)
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise _malformed(error) from error
+    if wire.type == "message" or (not wire.type and (wire.text is not None or wire.content is not None)):
         return _message(wire, limits)
     return _other(wire.type, value)
 
 
-def _not_a_message(value: bytes, error: msgspec.ValidationError) -> BadCommand:
-    # msgspec stops at the first wrong field, so what stands behind it may still not be JSON at all.
+def _no_message(value: bytes, error: msgspec.ValidationError) -> AnyCommand:
+    """A value whose fields are not a message's: another command, or a dead letter for the nearest reason."""
     try:
-        msgspec.json.decode(value)
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as broken:
-        return BadCommand("malformed-json", f"the value starts with '{{' but is not JSON: {broken}")
-    return BadCommand("bad-command", str(error))
+        kind = _type_decoder.decode(value).type
+    except msgspec.ValidationError:
+        kind = ""
+    # The decoder stops at the first wrong field, so what stands behind it may still not be JSON at all.
+    except (msgspec.DecodeError, RecursionError) as broken:
+        raise _malformed(broken) from broken
+    if kind in ("", "message"):
+        raise BadCommand("bad-command", str(error)) from error
+    return _other(kind, value)
 
 
-def _other(kind: str, value: bytes) -> AnyCommand:
+def _malformed(error: Exception) -> BadCommand:
+    return BadCommand("malformed-json", f"the value starts with '{{' but is not JSON: {error}")
+
+
+def _other(kind: object, value: bytes) -> AnyCommand:
+    if kind in _LATER:
+        raise BadCommand("not-supported", f"commands of type {kind!r} are not supported yet")
+    if kind == "":
+        raise BadCommand("unknown-type", "the object has neither a type nor a text")
     if kind != "cancel":
         raise BadCommand("unknown-type", f"there is no command type {kind!r}")
     try:
-        command: AnyCommand = _command_decoder.decode(value)
+        command = _cancel_decoder.decode(value)
     except msgspec.ValidationError as error:
         raise BadCommand("bad-command", str(error)) from error
-    for given in (command.command_id, command.message_id):
-        _outside_id(given)
+    _outside_id(command.command_id)
+    _outside_id(command.message_id, known_id)
     return command
 
 
-def _outside_id(given: str) -> MessageId:
+def _outside_id(given: str, well_formed: Callable[[str], MessageId] = message_id) -> MessageId:
     try:
-        return message_id(given) if given else MessageId("")
+        return well_formed(given) if given else NO_ID
     except BadId as error:
         raise BadCommand("bad-id", str(error)) from error
 
@@ -122,7 +157,7 @@ def _message(wire: _MessageWire, limits: Limits) -> Message:
         raise BadCommand("bad-command", "on_busy is 'enqueue', 'reject' or 'interrupt'")
     if wire.delay_s is not None or wire.at is not None:
         raise BadCommand("not-supported", "delay_s and at are not supported yet")
-    if wire.text and wire.content is not None:
+    if wire.content is not None and wire.text and wire.text != text_of(wire.content):
         raise BadCommand("bad-command", "give text or content, not both")
     given = _outside_id(wire.message_id or wire.command_id)
     return _checked(
@@ -140,15 +175,33 @@ def _message(wire: _MessageWire, limits: Limits) -> Message:
 
 
 def _checked(message: Message, limits: Limits) -> Message:
-    if not message.text and not message.content:
+    if not message.text and all(is_blank(block) for block in message.content or ()):
         raise BadCommand("empty", "the message has no text")
     _fits("text", len(message.text.encode()), limits.text_bytes)
-    _fits("user", len(message.user), 200)
+    if message.user:
+        _fits("user", len(message.user.encode()), USER_BYTES_MAX)
     if message.content is not None:
-        _fits("content", len(_command_encoder.encode(message.content)), limits.content_bytes)
+        _json_fits("content", message.content, limits.content_bytes)
     if message.metadata is not None:
-        _fits("metadata", len(_command_encoder.encode(message.metadata)), limits.metadata_bytes)
+        _json_fits("metadata", message.metadata, limits.metadata_bytes)
     return message
+
+
+def _json_fits(what: str, value: object, most: int) -> None:
+    if nests_deeper(value, NESTING_MAX):
+        raise BadCommand("too-deep", f"{what} nests deeper than {NESTING_MAX} levels")
+    _fits(what, len(_command_encoder.encode(value)), most)
+
+
+def nests_deeper(value: object, levels: int) -> bool:
+    """Does a JSON value have more than `levels` lists and objects inside each other? A plain value has none."""
+    layer = [value]
+    for _ in range(levels + 1):
+        inner = [one for one in layer if isinstance(one, dict | list)]
+        if not inner:
+            return False
+        layer = [item for one in inner for item in (one.values() if isinstance(one, dict) else one)]
+    return True
 
 
 def _fits(what: str, size_bytes: int, most: int) -> None:
@@ -171,13 +224,25 @@ def text_of(content: list[dict[str, Any]] | None) -> str:
 
 
 def write_command(command: Message | Cancel) -> bytes:
-    """A command as the value of an inbound record."""
+    """A command as the value of an inbound record. The text of content blocks stands there once, in the blocks."""
+    if isinstance(command, Message) and command.content is not None:
+        command = msgspec.structs.replace(command, text="")
     return _command_encoder.encode(command)
 
 
 def write_event(event: AnyEvent) -> bytes:
     """An event as one line of JSON, `type` first."""
     return _event_encoder.encode(event)
+
+
+def write_json(value: object) -> bytes:
+    """Any JSON value on one line. Raises BadInput for what is none, as user code may hand it over."""
+    try:
+        if nests_deeper(value, NESTING_MAX):
+            raise BadInput(f"the value nests deeper than {NESTING_MAX} levels")
+        return _event_encoder.encode(value)
+    except (TypeError, ValueError, OverflowError, RecursionError) as error:
+        raise BadInput(f"not a JSON value: {error}") from error
 
 
 def read_event(value: bytes) -> AnyEvent:
@@ -204,10 +269,12 @@ def _read_old(value: bytes) -> AnyEvent:
 def upcast(fields: dict[str, Any], steps: dict[tuple[str, int], Upcaster], schema: dict[str, int]) -> dict[str, Any]:
     """Bring an event's fields to the current version, one version at a time.
 
-    Raises UnknownFormat for a type or version from the future.
+    Raises UnknownFormat for a type or version from the future, BadInput for what cannot be either.
     """
     kind, version = fields.get("type"), fields.get("v", 1)
-    if kind not in schema or not isinstance(version, int) or version > schema[kind]:
+    if not isinstance(kind, str) or type(version) is not int or version < 1:
+        raise BadInput(f"not an event: type {kind!r}, version {version!r}")
+    if kind not in schema or version > schema[kind]:
         raise UnknownFormat(f"event type {kind!r} version {version!r} is not known here: upgrade this node")
     while version < schema[kind]:
         fields = steps[kind, version](fields)

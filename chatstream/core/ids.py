@@ -54,6 +54,11 @@ def message_id(raw: str) -> MessageId:
     return MessageId(_well_formed(raw, "message id"))
 
 
+def known_id(raw: str) -> MessageId:
+    """An id that names an earlier command, ours included. Raises BadId as session_id does."""
+    return MessageId(_well_formed(raw, "message id"))
+
+
 def place_id(partition: int, offset: int) -> MessageId:
     """The id of a command that brought none: its place on the inbound topic, the same on every reading."""
     return MessageId(f"{RESERVED_PREFIX}{partition}-{offset}")

@@ -4,6 +4,8 @@ import msgspec
 
 KIB = 1024
 MIB = 1024 * 1024
+USER_BYTES_MAX = 200
+"""Length of a message's `user`: an id or an address, no setting."""
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):

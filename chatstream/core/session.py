@@ -6,7 +6,7 @@ was settled by claims.py); `fits` says whether an event makes sense, so that a f
 State is bounded at any conversation length: a head, and the queue of at most Limits.waiting_turns numbers.
 """
 
-from typing import Any, Literal, assert_never
+from typing import Any, Final, Literal, assert_never
 
 import msgspec
 from msgspec.structs import replace
@@ -25,53 +25,17 @@ from chatstream.core.events import (
     TurnResumed,
     Usage,
 )
-from chatstream.core.ids import NO_ID, NO_INPUT, InputPosition, MessageId, Seq, SessionId, Version
+from chatstream.core.head import Owed, Running, Session, find_owed
+from chatstream.core.ids import NO_ID, InputPosition, MessageId, Seq, Version
 
-TITLE_CHARS = 80
+__all__ = [
+    "Completed", "Context", "Debt", "Decision", "Duplicate", "Failed", "Interrupt", "Nothing", "Outcome", "Owed", "Partial",
+    "Run", "Running", "Session", "Status", "conclude", "decide", "evolve", "fits", "interrupt", "react", "resume", "status",
+]  # fmt: skip
 
-
-class Owed(msgspec.Struct, frozen=True, array_like=True):
-    """A turn that waits to run."""
-
-    turn: Seq
-    version: Version = Version(1)
-    message_id: MessageId = NO_ID
-
-
-class Running(msgspec.Struct, frozen=True, array_like=True):
-    """The turn at the head of the queue. interrupted_by: the id that asked for its end, empty when none did."""
-
-    turn: Seq
-    version: Version = Version(1)
-    message_id: MessageId = NO_ID
-    interrupted_by: MessageId = NO_ID
-    resumed: int = 0
-
-
-class Session(msgspec.Struct, frozen=True, array_like=True):
-    """A session's head: all that deciding and evolving need, a few hundred bytes.
-
-    first: how many at the front of the queue jumped it (interrupting or restarted turns).
-    failed: the last ended turn failed. tokens: as the model told, summed.
-    """
-
-    session: SessionId
-    last_seq: Seq = Seq(0)
-    last_input: InputPosition = NO_INPUT
-    running: Running | None = None
-    queue: tuple[Owed, ...] = ()
-    first: int = 0
-    messages: int = 0
-    replies: int = 0
-    failed: bool = False
-    erased: bool = False
-    created: str = ""
-    updated: str = ""
-    title: str = ""
-    user: str = ""
-    state_bytes: int = 0
-    input_tokens: int = 0
-    output_tokens: int = 0
+TITLE_CHARS: Final = 80
+TOKENS_MAX: Final = 10**9
+"""More than that in one reply is a model's mistake and is not added up."""
 
 
 class Duplicate(msgspec.Struct, frozen=True):
@@ -131,7 +95,7 @@ def _decide_message(session: Session, command: Message, context: Context) -> Mes
         return MessageRefused(
             session=session.session, seq=seq, time=time, message_id=command.message_id, code="turn-in-progress"
         )
-    if len(session.queue) >= context.waiting_turns:
+    if session.running is not None and len(session.queue) >= context.waiting_turns:
         return MessageRefused(session=session.session, seq=seq, time=time, message_id=command.message_id, code="queue-full")
     return MessageAccepted(
         session=session.session,
@@ -149,7 +113,7 @@ def _decide_message(session: Session, command: Message, context: Context) -> Mes
 
 
 def _decide_cancel(session: Session, command: Cancel, context: Context) -> ReplyCancelled | Nothing:
-    owed = _find_owed(session, command.turn or context.target, command)
+    owed = _named(session, command, context.target)
     if owed is None:
         return Nothing("not-running")
     is_running = session.running is not None and session.running.turn == owed.turn
@@ -157,12 +121,13 @@ def _decide_cancel(session: Session, command: Cancel, context: Context) -> Reply
     return _cancelled(session, owed, command.command_id, said, context.now, command_id=command.command_id)
 
 
-def _find_owed(session: Session, turn: Seq | None, command: Cancel) -> Owed | Running | None:
-    if turn is None:
-        return None if command.message_id else session.running
-    if session.running is not None and session.running.turn == turn:
-        return session.running
-    return next((owed for owed in session.queue if owed.turn == turn), None)
+def _named(session: Session, command: Cancel, target: Seq | None) -> Owed | Running | None:
+    """The turn that a cancel means: by its number, else by its message's id, else the running one."""
+    if command.turn:
+        return find_owed(session, command.turn)
+    if command.message_id:
+        return None if target is None else find_owed(session, target)
+    return session.running
 
 
 def _cancelled(
@@ -302,22 +267,15 @@ def fits(session: Session, event: AnyEvent) -> bool:
         case MessageRefused():
             return True
         case TurnRestarted():
-            return not _is_owed(session, event.turn)
+            return 0 < event.turn < event.seq and find_owed(session, event.turn) is None
         case TurnResumed() | ReplyCompleted() | ReplyFailed():
-            return session.running is not None and (session.running.turn, session.running.version) == (
-                event.turn,
-                event.version,
-            )
+            running = session.running
+            return running is not None and running.turn == event.turn and running.version == event.version
         case ReplyCancelled():
-            return _is_owed(session, event.turn)
+            owed = find_owed(session, event.turn)
+            return owed is not None and owed.version == event.version
         case _:
             assert_never(event)
-
-
-def _is_owed(session: Session, turn: Seq) -> bool:
-    if session.running is not None and session.running.turn == turn:
-        return True
-    return any(owed.turn == turn for owed in session.queue)
 
 
 def evolve(session: Session, event: AnyEvent, input_at: InputPosition | None = None) -> Session:
@@ -391,8 +349,9 @@ def _ended(session: Session, event: Terminal) -> Session:
 
 
 def _count(usage: Usage, what: str) -> int:
+    """A count as a model told it, 0 for what cannot be one: the sums have to fit a row's 64 bits for ever."""
     value = usage.get(what, 0)
-    return value if isinstance(value, int) else 0
+    return value if type(value) is int and 0 <= value <= TOKENS_MAX else 0
 
 
 def _next(queue: tuple[Owed, ...], first: int) -> tuple[Running | None, tuple[Owed, ...], int]:

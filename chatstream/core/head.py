@@ -1,0 +1,56 @@
+"""A session's head: all that deciding and evolving need to know of it."""
+
+import msgspec
+
+from chatstream.core.ids import NO_ID, NO_INPUT, InputPosition, MessageId, Seq, SessionId, Version
+
+
+class Owed(msgspec.Struct, frozen=True, array_like=True):
+    """A turn that waits to run."""
+
+    turn: Seq
+    version: Version = Version(1)
+    message_id: MessageId = NO_ID
+
+
+class Running(msgspec.Struct, frozen=True, array_like=True):
+    """The turn at the head of the queue. interrupted_by: the id that asked for its end, empty when none did."""
+
+    turn: Seq
+    version: Version = Version(1)
+    message_id: MessageId = NO_ID
+    interrupted_by: MessageId = NO_ID
+    resumed: int = 0
+
+
+class Session(msgspec.Struct, frozen=True, array_like=True):
+    """A session's head: all that deciding and evolving need, a few hundred bytes.
+
+    first: how many at the front of the queue jumped it (interrupting or restarted turns).
+    failed: the last ended turn failed. tokens: as the model told, summed.
+    """
+
+    session: SessionId
+    last_seq: Seq = Seq(0)
+    last_input: InputPosition = NO_INPUT
+    running: Running | None = None
+    queue: tuple[Owed, ...] = ()
+    first: int = 0
+    messages: int = 0
+    replies: int = 0
+    failed: bool = False
+    erased: bool = False
+    created: str = ""
+    updated: str = ""
+    title: str = ""
+    user: str = ""
+    state_bytes: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+
+
+def find_owed(session: Session, turn: Seq) -> Owed | Running | None:
+    """The running or waiting turn of that number, None when it is owed nothing."""
+    if session.running is not None and session.running.turn == turn:
+        return session.running
+    return next((owed for owed in session.queue if owed.turn == turn), None)
