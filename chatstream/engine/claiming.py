@@ -1,0 +1,173 @@
+"""How a partition is taken over: restore, claim, prove.
+
+`take_over` is the one way into ownership, after a start, a rebalance, a fencing or a doubt.
+"""
+
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+import msgspec
+
+from chatstream.core.claims import CLAIM_KEY, Claim, claim_record
+from chatstream.core.codec import FORMAT
+from chatstream.core.errors import LogReplaced, LogUnavailable, NotOwner, TableBroken
+from chatstream.core.ids import Epoch, NodeId, Offset, PartitionNo
+from chatstream.core.limits import Limits
+from chatstream.engine.projection import Projection
+from chatstream.log.port import Log, Topic, TopicIdentity
+from chatstream.table.port import TableStore
+
+log = logging.getLogger(__name__)
+
+READ_MOST: Final = 2_000
+"""Records folded between two turns of the event loop: some 30 ms of work."""
+
+AppendClaim = Callable[[PartitionNo, bytes, bytes], Awaitable[Offset]]
+"""Append a claim's key and value; returns the acked offset, raises LogError."""
+
+
+class Candidate(msgspec.Struct, frozen=True, kw_only=True):
+    """Who claims. fresh_id: new for every claim."""
+
+    node: NodeId
+    url: str
+    fresh_id: str
+
+
+async def take_over(
+    log_: Log,
+    tables: TableStore,
+    partition: PartitionNo,
+    candidate: Candidate,
+    limits: Limits,
+    append_claim: AppendClaim,
+) -> tuple[Projection, Claim]:
+    """Restore the partition, claim it, and prove the claim.
+
+    1. Open the table; a broken one, one of another log, or one ahead of the log is thrown away and folded from 0.
+    2. Fold to the end. Only then is the highest epoch known, and with it which epoch can win.
+    3. Refuse what only an operator may decide: topics made again, partitions added, commands lost to retention. It
+       comes after the fold, because what the topics were is told by the last claim.
+    4. Append the claim and wait for its ack: where it landed decides, not that it was sent.
+    5. Fold until the claim itself was read, then on to the current end: a rival may stand before it or behind it.
+    6. Our claim is the current one: we own the partition. Anything else: NotOwner.
+
+    Raises NotOwner, LogUnavailable, OutcomeUnknown (claim again), LogReplaced or UnknownFormat (an operator's case).
+    """
+    identity = await log_.identify()
+    projection = await _restore(log_, tables, partition, identity, limits)
+    await fold_to(log_, projection, (await log_.bounds(Topic.EVENTS, partition))[1], limits)
+    await _refuse_what_changed(log_, projection, identity)
+    claim = _next_claim(projection, candidate, identity)
+    landed = await append_claim(partition, *claim_record(claim))
+    end = (await log_.bounds(Topic.EVENTS, partition))[1]
+    await fold_to(log_, projection, Offset(max(end, landed + 1)), limits)
+    if projection.ownership.claim != claim.name:
+        raise NotOwner(partition, None)
+    return projection, claim
+
+
+async def _restore(
+    log_: Log, tables: TableStore, partition: PartitionNo, identity: dict[Topic, TopicIdentity], limits: Limits
+) -> Projection:
+    try:
+        projection = Projection(partition, tables.open(partition), limits.cached_sessions)
+    except TableBroken as error:
+        log.error("partition %d: the table cannot be read, it is folded again from the log: %s", partition, error)
+        tables.destroy(partition)
+        return Projection(partition, tables.open(partition), limits.cached_sessions)
+    why = await _mistrust(log_, projection, identity)
+    if why is None:
+        return projection
+    log.error("partition %d: %s: the table is folded again from the log", partition, why)
+    projection.table.clear()
+    return Projection(partition, projection.table, limits.cached_sessions)
+
+
+async def _mistrust(log_: Log, projection: Projection, identity: dict[Topic, TopicIdentity]) -> str | None:
+    """Why the table does not belong to this log as it is now; None when it does."""
+    if projection.next_offset == 0:
+        return None
+    first, end = await log_.bounds(Topic.EVENTS, projection.partition)
+    if projection.next_offset > end:
+        return f"the table has folded to offset {projection.next_offset}, the log ends at {end}"
+    if first > projection.next_offset:
+        return f"the log starts at offset {first}, the table ends at {projection.next_offset}"
+    owner = projection.ownership
+    if owner.anchor < 0:
+        return None
+    if owner.topics.get(Topic.EVENTS) not in (None, identity[Topic.EVENTS].id):
+        return "the table is of another chat.events"
+    key = await _key_at(log_, projection.partition, owner.anchor)
+    if key != CLAIM_KEY + owner.claim.encode():
+        return f"the claim {owner.claim} is not at offset {owner.anchor} any more"
+    return None
+
+
+async def _key_at(log_: Log, partition: PartitionNo, offset: Offset) -> bytes | None:
+    reader = log_.open_reader(Topic.EVENTS, partition, offset)
+    try:
+        found = await reader.read(1, wait_s=10)
+    finally:
+        await reader.close()
+    return found[0].key if found and found[0].offset == offset else None
+
+
+async def fold_to(log_: Log, projection: Projection, end: Offset, limits: Limits) -> None:
+    """Fold chat.events up to `end`, flushing as it goes. Waits for the position, not for a record: there are holes.
+
+    Raises LogUnavailable when nothing comes for Limits.append_s.
+    """
+    if projection.next_offset >= end:
+        return
+    reader = log_.open_reader(Topic.EVENTS, projection.partition, projection.next_offset)
+    try:
+        while reader.position < end:
+            before = reader.position
+            records = await reader.read(READ_MOST, wait_s=limits.append_s)
+            projection.fold_all(records)
+            if reader.position == before:
+                raise LogUnavailable(f"chat.events/{projection.partition} gives nothing at offset {before}, it ends at {end}")
+        projection.next_offset = max(projection.next_offset, reader.position)
+        projection.flush()
+    finally:
+        await reader.close()
+
+
+async def _refuse_what_changed(log_: Log, projection: Projection, identity: dict[Topic, TopicIdentity]) -> None:
+    owner, partition = projection.ownership, projection.partition
+    if not owner.claim:
+        return
+    messages = identity[Topic.MESSAGES]
+    if owner.partitions != messages.partitions:
+        raise LogReplaced(
+            f"chat.messages has {messages.partitions} partitions, it had {owner.partitions} when partition {partition} "
+            "was last served: sessions would move. Put the old count back"
+        )
+    for topic in (Topic.MESSAGES, Topic.EVENTS):
+        if owner.topics.get(topic) not in (None, identity[topic].id):
+            raise LogReplaced(
+                f"{topic} is not the topic that partition {partition} was served from: it was deleted and made again"
+            )
+    first, end = await log_.bounds(Topic.MESSAGES, partition)
+    if owner.position.offset >= end:
+        raise LogReplaced(f"chat.messages/{partition} ends at offset {end}, but {owner.position.offset} was decided already")
+    if first > owner.position.offset + 1:
+        raise LogReplaced(
+            f"chat.messages/{partition} starts at offset {first}, but only {owner.position.offset} and what is before it "
+            "was decided: commands were lost to retention"
+        )
+
+
+def _next_claim(projection: Projection, candidate: Candidate, identity: dict[Topic, TopicIdentity]) -> Claim:
+    return Claim(
+        epoch=Epoch(projection.ownership.epoch + 1),
+        id=candidate.fresh_id,
+        node=candidate.node,
+        url=candidate.url,
+        format=FORMAT,
+        topics={str(topic): found.id for topic, found in sorted(identity.items())},
+        partitions=identity[Topic.MESSAGES].partitions,
+        generation=projection.ownership.generation,
+    )

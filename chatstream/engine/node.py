@@ -1,0 +1,373 @@
+"""A node: takes what the group assigns to it, claims it, serves it, and lets go of it.
+
+Each assigned partition has one task (`_serve`) that claims and serves it again and again until it is revoked; whatever
+goes wrong ends the partition's writer, and the task starts over from the log.
+"""
+
+import asyncio
+import logging
+import uuid
+from collections.abc import Callable, Coroutine, Sequence
+from random import Random
+from typing import Any, Final
+
+from chatstream.core.commands import Cancel, Message
+from chatstream.core.errors import LogError, LogReplaced, LogUnavailable, NotOwner, Restoring, TableBroken, UnknownFormat
+from chatstream.core.ids import MessageId, NodeId, Offset, PartitionNo, SessionId
+from chatstream.core.limits import Limits
+from chatstream.core.partitioner import partition_of
+from chatstream.engine.claiming import READ_MOST, Candidate, take_over
+from chatstream.engine.clock import now_ms as system_now_ms
+from chatstream.engine.desk import Answer, PartitionStatus
+from chatstream.engine.feed import Feed
+from chatstream.engine.gateway import Gateway
+from chatstream.engine.owners import PARTITION as OWNERS_PARTITION
+from chatstream.engine.owners import Owner, Owners, owner_record
+from chatstream.engine.partition import Partition
+from chatstream.engine.producers import EventProducer, SideProducer
+from chatstream.engine.publishing import Publisher, last_source
+from chatstream.engine.seat import Parts, Seat
+from chatstream.engine.surroundings import Doubt, End, Fenced
+from chatstream.engine.turns import Turns
+from chatstream.log.port import Ack, Lease, Log, Record, Topic
+from chatstream.respond.port import Responder
+from chatstream.table import rows
+from chatstream.table.port import Table, TableStore
+
+log = logging.getLogger(__name__)
+
+BACKOFF_FIRST_S: Final = 0.1
+BACKOFF_MOST_S: Final = 5.0
+REFUSED_LOOK_S: Final = 30.0
+"""Between two looks at a partition that only an operator can help."""
+READY_LOOK_S: Final = 0.05
+
+
+class Node:
+    """One node on one log: engine.desk.Desk.
+
+    url: where other nodes' clients reach this one. now_ms, fresh_id, rng: the outside world, replaced in simulations.
+    `failed` completes with an exception when the node cannot go on: then the process has to end.
+    """
+
+    def __init__(
+        self,
+        *,
+        log: Log,
+        tables: TableStore,
+        responder: Responder,
+        limits: Limits,
+        node_id: NodeId,
+        url: str,
+        now_ms: Callable[[], int] = system_now_ms,
+        fresh_id: Callable[[], str] = lambda: uuid.uuid4().hex[:12],
+        rng: Random | None = None,
+    ) -> None:
+        self._log = log
+        self._tables = tables
+        self._responder = responder
+        self._limits = limits
+        self._id = node_id
+        self._url = url
+        self._now_ms = now_ms
+        self._fresh_id = fresh_id
+        self._rng = rng or Random()
+        self._feed = Feed(limits.readers)
+        self._partitions = 0
+        self._seats: dict[PartitionNo, Seat] = {}
+        self._leases: dict[PartitionNo, Lease] = {}
+        self._lease = 0
+        self._tasks: dict[PartitionNo, asyncio.Task[None]] = {}
+        self._refused: dict[PartitionNo, str] = {}
+        self._background: set[asyncio.Task[None]] = set()
+        self._stopping = False
+        self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    async def start(self) -> None:
+        """Open the log's parts and join the group. Raises LogUnavailable, or LogReplaced when topics are missing."""
+        identity = await self._log.identify()
+        missing = [topic for topic in Topic if topic not in identity]
+        if missing:
+            raise LogReplaced(f"topics are missing: {', '.join(missing)}")
+        self._partitions = identity[Topic.MESSAGES].partitions
+        self._events = EventProducer(self._log)
+        self._side = SideProducer(self._log, self._side_replaced)
+        self._gateway = Gateway(self._side, self._fresh_id(), self._limits.append_s)
+        self._turns = Turns(self._responder, self._limits, self._feed, self._rng, self._fail)
+        self._owners = Owners(self._log, self._reannounce)
+        self._group = self._log.group()
+        self._parts = Parts(
+            self._log, self._group, self._events, self._side, self._gateway, self._turns, self._feed, self._now_ms
+        )
+        self._spawn(self._owners.follow())
+        self._spawn(self._turns.watch())
+        self._spawn(self._tick())
+        await self._group.join(self)
+
+    async def stop(self, drain_s: float) -> None:
+        """Leave, in seconds.
+
+        1. Take nothing more: every partition's input is paused.
+        2. Wait at most drain_s for the calls under way; then for what is appended to be confirmed.
+        3. End the writers: each leaves a mark, so that the next owner knows how far the input was decided. Calls that
+           are still under way are left to the next owner, who calls again.
+        4. Flush the producers, and only then leave the group: the next owner's claim should find all that we wrote.
+        """
+        self._stopping = True
+        for number in self._seats:
+            self._group.pause(number)
+        await self._turns.drain(drain_s)
+        await self._until_confirmed(wait_s=2.0)
+        for seat in list(self._seats.values()):
+            seat.writer.move()
+        for task in [*self._tasks.values(), *self._background]:
+            task.cancel()
+        await self._events.close(wait_s=2.0)
+        await self._side.close(wait_s=2.0)
+        await self._group.leave()
+        self._feed.close()
+
+    async def _until_confirmed(self, wait_s: float) -> None:
+        deadline = asyncio.get_running_loop().time() + wait_s
+        while any(seat.writer.unconfirmed for seat in self._seats.values()):
+            if asyncio.get_running_loop().time() > deadline:
+                log.warning("some appends were not confirmed before the end")
+                return
+            await asyncio.sleep(READY_LOOK_S)
+
+    # -- GroupListener --------------------------------------------------------------------------------------------
+
+    def on_assigned(self, partitions: Sequence[PartitionNo]) -> None:
+        for number in partitions:
+            if number not in self._tasks and not self._stopping:
+                self._tasks[number] = self._spawn(self._serve(number))
+
+    def on_revoked(self, partitions: Sequence[PartitionNo]) -> None:
+        for number in partitions:
+            self._refused.pop(number, None)
+            task, seat = self._tasks.pop(number, None), self._seats.get(number)
+            if seat is not None:
+                seat.writer.move()
+            if task is not None:
+                task.cancel()
+
+    def on_records(self, partition: PartitionNo, lease: Lease, records: Sequence[Record]) -> None:
+        seat = self._seats.get(partition)
+        if seat is not None and self._leases.get(partition) == lease and not self._stopping:
+            seat.writer.on_records(records)
+
+    # -- a partition's life ---------------------------------------------------------------------------------------
+
+    async def _serve(self, number: PartitionNo) -> None:
+        wait_s, end = BACKOFF_FIRST_S, None
+        while True:
+            try:
+                if isinstance(end, Fenced) and not await self._still_ours(number):
+                    raise NotOwner(number, None)
+                self._refused.pop(number, None)
+                end = await self._own(number)
+                log.warning("partition %d: its writer ended: %s", number, end)
+                wait_s = BACKOFF_FIRST_S
+            except (LogReplaced, UnknownFormat) as error:
+                self._refused[number] = str(error)
+                log.error("partition %d is not served: %s", number, error)
+                await asyncio.sleep(REFUSED_LOOK_S)
+                continue
+            except (LogError, NotOwner, TableBroken) as error:
+                log.warning("partition %d: not claimed: %s", number, error)
+            await asyncio.sleep(wait_s * (0.5 + self._rng.random()))
+            wait_s = min(wait_s * 2, BACKOFF_MOST_S)
+
+    async def _still_ours(self, number: PartitionNo) -> bool:
+        """A claim that fenced us may have been a zombie's late one: then the group still knows us as the owner."""
+        return await self._group.proves_membership(number, Offset(0))
+
+    async def _own(self, number: PartitionNo) -> End:
+        """Claim the partition and serve it until its writer ends; how it ended."""
+        candidate = Candidate(node=self._id, url=self._url, fresh_id=self._fresh_id())
+        projection, claim = await take_over(self._log, self._tables, number, candidate, self._limits, self._append_claim)
+        published = Offset(max(projection.ownership.published, await last_source(self._log, number)))
+        seat = Seat(self._parts, projection, self._start_gap_read, self._on_end)
+        publisher = Publisher(self._log, projection, published, self._send_reply, self._publisher_failed)
+        seat.sit(Partition(projection, claim, self._partitions, self._limits, seat), publisher)
+        self._seats[number] = seat
+        log.info("partition %d is served under claim %s", number, claim.name)
+        seat.writer.start()
+        seat.writer.settle()
+        if not seat.writer.over:
+            self._fetch(number, Offset(projection.ownership.position.offset + 1))
+            self._announce(Owner(number, claim.epoch, self._id, self._url))
+            self._feed.wake_all()
+        return await seat.end
+
+    async def _append_claim(self, number: PartitionNo, key: bytes, value: bytes) -> Offset:
+        try:
+            return await self._events.append_claim(number, key, value, self._limits.append_s)
+        except LogError as error:
+            self._replace_events(f"a claim failed: {error}")
+            raise
+
+    def _fetch(self, number: PartitionNo, offset: Offset) -> None:
+        self._lease += 1
+        self._leases[number] = Lease(self._lease)
+        self._group.fetch_from(number, offset, Lease(self._lease))
+
+    def _start_gap_read(self, seat: Seat, start: Offset, stop: Offset) -> None:
+        self._spawn(self._read_gap(seat, start, stop))
+
+    async def _read_gap(self, seat: Seat, start: Offset, stop: Offset) -> None:
+        reader = self._log.open_reader(Topic.EVENTS, seat.number, start)
+        records: list[Record] = []
+        try:
+            while reader.position < stop:
+                before = reader.position
+                found = await reader.read(READ_MOST, self._limits.append_s)
+                records += [record for record in found if record.offset < stop]
+                if reader.position == before:
+                    raise LogUnavailable(f"nothing to read at offset {before}")
+        except LogError as error:
+            seat.writer.distrust(Doubt(f"a gap cannot be read: {error}", producer=False))
+            return
+        finally:
+            await reader.close()
+        seat.writer.on_gap(records, stop)
+
+    def _on_end(self, seat: Seat, end: End) -> None:
+        if self._seats.get(seat.number) is seat:
+            del self._seats[seat.number]
+            self._leases.pop(seat.number, None)
+        if isinstance(end, Doubt) and end.producer:
+            self._replace_events(end.why)
+
+    def _replace_events(self, why: str) -> None:
+        """One producer serves all partitions: when it goes, what each of them had in flight is unknown."""
+        self._events.replace()
+        for seat in list(self._seats.values()):
+            seat.writer.distrust(Doubt(f"the producer was replaced: {why}", producer=False))
+
+    # -- everything but chat.events -------------------------------------------------------------------------------
+
+    def _send_reply(
+        self,
+        number: PartitionNo,
+        key: bytes,
+        value: bytes,
+        headers: tuple[tuple[str, bytes], ...],
+        on_ack: Callable[[Ack], None],
+    ) -> None:
+        self._side.append(Topic.REPLIES, number, key, value, headers, on_ack)
+
+    def _publisher_failed(self) -> None:
+        self._side.fail(None)
+
+    def _side_replaced(self) -> None:
+        self._gateway.producer_replaced()
+        for seat in list(self._seats.values()):
+            if seat.writer.inputs.unsettled:
+                seat.writer.distrust(Doubt("a record aside was not acknowledged", producer=False))
+            else:
+                seat.publisher.restart()
+
+    def _announce(self, owner: Owner) -> None:
+        key, value = owner_record(owner)
+        try:
+            self._side.append(Topic.OWNERS, OWNERS_PARTITION, key, value, (), lambda _: None)
+        except LogError as error:
+            log.warning("partition %d: its owner cannot be announced: %s", owner.partition, error)
+
+    def _reannounce(self, owner: Owner) -> None:
+        if owner.node == self._id and owner.partition in self._seats:
+            self._announce(owner)
+
+    async def _tick(self) -> None:
+        while True:
+            await asyncio.sleep(self._limits.mark_s)
+            for seat in list(self._seats.values()):
+                seat.writer.tick()
+            self._gateway.tick()
+            positions = {n: Offset(seat.writer.inputs.position.offset + 1) for n, seat in self._seats.items()}
+            if positions:
+                self._group.commit(positions)
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.get_running_loop().create_task(work)
+        self._background.add(task)
+        task.add_done_callback(self._ended)
+        return task
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._background.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._fail(error)
+
+    def _fail(self, error: BaseException) -> None:
+        log.critical("the node cannot go on", exc_info=error)
+        if not self.failed.done():
+            self.failed.set_exception(error)
+
+    # -- Desk -----------------------------------------------------------------------------------------------------
+
+    @property
+    def partitions(self) -> int:
+        return self._partitions
+
+    @property
+    def node_id(self) -> str:
+        return self._id
+
+    @property
+    def feed(self) -> Feed:
+        return self._feed
+
+    @property
+    def stopping(self) -> bool:
+        return self._stopping
+
+    def partition_of(self, session: SessionId) -> PartitionNo:
+        return partition_of(session.encode(), self._partitions)
+
+    def table(self, session: SessionId) -> Table:
+        number = self.partition_of(session)
+        seat = self._seats.get(number)
+        if seat is not None:
+            return seat.table
+        if number in self._tasks:
+            raise Restoring(f"partition {number} is being restored")
+        owner = self._owners.of(number)
+        raise NotOwner(number, None if owner is None or owner.node == self._id else owner.url)
+
+    async def wait_for_table(self, session: SessionId, wait_s: float) -> Table:
+        deadline = asyncio.get_running_loop().time() + wait_s
+        while True:
+            try:
+                return self.table(session)
+            except Restoring:
+                if asyncio.get_running_loop().time() >= deadline or self._stopping:
+                    raise
+            await asyncio.sleep(READY_LOOK_S)
+
+    async def submit(self, session: SessionId, command: Message | Cancel) -> Answer:
+        number = self.partition_of(session)
+        if number not in self._tasks:
+            owner = self._owners.of(number)
+            if owner is not None and owner.node != self._id:
+                raise NotOwner(number, owner.url)
+        return await self._gateway.submit(number, session, command)
+
+    def running(self, session: SessionId) -> tuple[MessageId, int] | None:
+        attempt = self._turns.attempt(session)
+        seat = self._seats.get(self.partition_of(session))
+        if not attempt or seat is None:
+            return None
+        running = rows.read_head(seat.table, session).running
+        return None if running is None else (running.message_id, attempt)
+
+    def status(self) -> list[PartitionStatus]:
+        return [self._status_of(number) for number in sorted(self._tasks)]
+
+    def _status_of(self, number: PartitionNo) -> PartitionStatus:
+        seat = self._seats.get(number)
+        if seat is not None:
+            return PartitionStatus(number, "active", seat.writer.claim.epoch, seat.writer.inputs.lag)
+        refused = self._refused.get(number)
+        return PartitionStatus(number, "restoring") if refused is None else PartitionStatus(number, "refused", detail=refused)

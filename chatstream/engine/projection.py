@@ -1,0 +1,172 @@
+"""The fold of one partition's events topic into its table.
+
+Restoring, confirming and gap reading all come through here, so that "what counts" is one piece of code. Rows are staged
+and written with the position they stand for in one batch (`flush`): the table may lag the log, never lead it.
+"""
+
+import logging
+from collections.abc import Iterable
+from typing import Final
+
+import msgspec
+from msgspec.structs import replace
+
+from chatstream.core import codec
+from chatstream.core.claims import (
+    INPUT_HEADER,
+    Ownership,
+    Verdict,
+    counts,
+    fold_record,
+    read_position,
+    session_of_key,
+)
+from chatstream.core.errors import BadInput
+from chatstream.core.events import AnyEvent, Terminal, brought_id
+from chatstream.core.ids import InputPosition, MessageId, Offset, PartitionNo, Seq, SessionId
+from chatstream.core.session import Session, evolve, fits
+from chatstream.log.port import Record
+from chatstream.table import rows
+from chatstream.table.port import Change, Table
+
+log = logging.getLogger(__name__)
+
+
+class Counted(msgspec.Struct, frozen=True):
+    """An event that counts, as the fold met it."""
+
+    offset: Offset
+    event: AnyEvent
+    value: bytes
+
+
+class Projection:
+    """One partition's table and how far it is.
+
+    ownership: the claims' fold. next_offset: the first offset not folded yet. alarms: events that counted without
+    making sense. cached: how many confirmed heads stay in memory.
+    """
+
+    def __init__(self, partition: PartitionNo, table: Table, cached: int) -> None:
+        self.partition: Final = partition
+        self.table: Final = table
+        meta = rows.read_meta(table)
+        self.ownership = Ownership() if meta is None else meta.ownership
+        self.next_offset = Offset(0) if meta is None else meta.next_offset
+        self.alarms = 0
+        self._cached = cached
+        self._heads: dict[SessionId, Session] = {}
+        self._staged_heads: dict[SessionId, Session] = {}
+        self._staged_ids: dict[tuple[SessionId, MessageId], Seq] = {}
+        self._staged: list[Change] = []
+        self._written_offset = self.next_offset
+
+    def session(self, session: SessionId) -> Session:
+        """The confirmed head, what is staged included."""
+        head = self._heads.get(session)
+        if head is None:
+            head = self._heads[session] = rows.read_head(self.table, session)
+        return head
+
+    def seq_of(self, session: SessionId, message_id: MessageId) -> Seq | None:
+        """The seq of the confirmed event that brought an id, what is staged included."""
+        staged = self._staged_ids.get((session, message_id))
+        return staged if staged is not None else rows.read_message_seq(self.table, session, message_id)
+
+    def fold(self, record: Record) -> tuple[Verdict, Counted | None]:
+        """One record further. Raises UnknownFormat when this node is too old for the partition."""
+        ownership, verdict = fold_record(self.ownership, record.offset, record.key, record.value, record.headers)
+        counted = self._fold_event(record) if verdict == "event" else None
+        if counted is None and verdict in ("event", "ghost"):
+            self._keep_ghost(record)
+        self.ownership = ownership
+        self.next_offset = Offset(record.offset + 1)
+        return verdict, counted
+
+    def fold_all(self, records: Iterable[Record]) -> None:
+        """Many records further, and flushed."""
+        for record in records:
+            self.fold(record)
+        self.flush()
+
+    def _fold_event(self, record: Record) -> Counted | None:
+        assert record.value is not None  # tombstones are ghosts
+        try:
+            event = codec.read_event(record.value)
+        except BadInput as error:
+            self._alarm(record.offset, str(error))
+            return None
+        session = self.session(event.session)
+        input_at = _input_of(record)
+        brought = brought_id(event)
+        known = bool(brought) and self.seq_of(event.session, brought) is not None
+        if not counts(session, event, input_at, known):
+            return None
+        self._stage(session, event, record.value, record.offset, evolve(session, event, input_at))
+        return Counted(record.offset, event, record.value)
+
+    def confirm(self, event: AnyEvent, value: bytes, offset: Offset, input_at: InputPosition | None, after: Session) -> bool:
+        """The writer's own event was acknowledged in its place: stage it. False when it would not count.
+
+        after: evolve(session, event), computed when it was appended. Its id was looked up then, in the table and among
+        what was appended before it, and nobody else writes: it is not looked up again.
+        """
+        session = self.session(event.session)
+        if not counts(session, event, input_at, id_known=False):
+            return False
+        self._stage(session, event, value, offset, after)
+        self.next_offset = Offset(offset + 1)
+        return True
+
+    def carry(self, position: InputPosition | None, published: Offset | None, offset: Offset) -> None:
+        """The writer's own record at `offset`, event or mark, carried these: None where it carried nothing."""
+        owner = self.ownership
+        if position is not None or published is not None:
+            self.ownership = replace(
+                owner,
+                position=owner.position if position is None else max(owner.position, position),
+                published=owner.published if published is None else max(owner.published, published),
+            )
+        self.next_offset = Offset(offset + 1)
+
+    def _stage(self, before: Session, event: AnyEvent, value: bytes, offset: Offset, after: Session) -> None:
+        if not fits(before, event):
+            self._alarm(offset, f"{codec.type_name(event)} does not fit session {before.session} after seq {before.last_seq}")
+        self._staged += rows.changes(before, event, value, offset, after)
+        if isinstance(event, Terminal):
+            self._staged.append((rows.running_key(event.session), None))
+        brought = brought_id(event)
+        if brought:
+            self._staged_ids[event.session, brought] = event.seq
+        self._heads[event.session] = after
+        self._staged_heads[event.session] = after
+
+    def _keep_ghost(self, record: Record) -> None:
+        session = None if record.key is None or record.value is None else session_of_key(record.key)
+        if session is not None and record.key is not None:
+            self._staged.append((rows.ghost_key(session, record.key), b""))
+
+    def _alarm(self, offset: Offset, what: str) -> None:
+        self.alarms += 1
+        log.error("partition %d, offset %d of chat.events: %s", self.partition, offset, what)
+
+    def flush(self) -> None:
+        """Write what is staged, and the position, in one batch. Raises TableBroken."""
+        if self.next_offset == self._written_offset:
+            return
+        self._staged += map(rows.write_head, self._staged_heads.values())
+        self._staged.append(rows.write_meta(rows.TableMeta(rows.LAYOUT, self.next_offset, self.ownership)))
+        self.table.write(self._staged)
+        self._staged = []
+        self._staged_heads = {}
+        self._staged_ids = {}
+        self._written_offset = self.next_offset
+        if len(self._heads) > self._cached:
+            self._heads = {}
+
+
+def _input_of(record: Record) -> InputPosition | None:
+    for name, value in record.headers:
+        if name == INPUT_HEADER:
+            return read_position(value)
+    return None

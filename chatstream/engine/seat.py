@@ -1,0 +1,152 @@
+"""A partition's place on its node: what the writer asks of its surroundings, wired to the node's parts."""
+
+import asyncio
+from collections.abc import Callable
+
+from chatstream.core.claims import Headers
+from chatstream.core.events import AnyEvent, MessageAccepted
+from chatstream.core.ids import Offset, PartitionNo, Seq, SessionId, Version
+from chatstream.core.session import Outcome, Partial, Running
+from chatstream.engine.clock import rfc3339
+from chatstream.engine.desk import Answer
+from chatstream.engine.feed import Feed
+from chatstream.engine.gateway import Gateway
+from chatstream.engine.partition import Partition, running_value
+from chatstream.engine.producers import EventProducer, SideProducer
+from chatstream.engine.projection import Projection
+from chatstream.engine.publishing import Publisher
+from chatstream.engine.surroundings import End, Pending
+from chatstream.engine.turns import Job, Turns
+from chatstream.log.port import Ack, Group, Log, Topic
+from chatstream.table import rows
+from chatstream.table.port import Table
+
+
+class Parts:
+    """What all seats of a node share. on_gap_needed: read this stretch of chat.events and hand it to the seat."""
+
+    def __init__(
+        self,
+        log: Log,
+        group: Group,
+        events: EventProducer,
+        side: SideProducer,
+        gateway: Gateway,
+        turns: Turns,
+        feed: Feed,
+        now_ms: Callable[[], int],
+    ) -> None:
+        self.log = log
+        self.group = group
+        self.events = events
+        self.side = side
+        self.gateway = gateway
+        self.turns = turns
+        self.feed = feed
+        self.now_ms = now_ms
+
+
+class Seat:
+    """One partition on this node: engine.surroundings.Surroundings and engine.turns.Asker.
+
+    Taken with `sit` once writer and publisher exist; `end` completes when the writer has ended.
+    """
+
+    def __init__(
+        self,
+        parts: Parts,
+        projection: Projection,
+        read_gap: Callable[["Seat", Offset, Offset], None],
+        on_end: Callable[["Seat", End], None],
+    ) -> None:
+        self.number: PartitionNo = projection.partition
+        self.projection = projection
+        self.end: asyncio.Future[End] = asyncio.get_running_loop().create_future()
+        self._parts = parts
+        self._read_gap = read_gap
+        self._on_end = on_end
+        self._clock = asyncio.get_running_loop().time
+
+    def sit(self, writer: Partition, publisher: Publisher) -> None:
+        """Complete the seat."""
+        self.writer = writer
+        self.publisher = publisher
+
+    # -- Surroundings ---------------------------------------------------------------------------------------------
+
+    def now(self) -> str:
+        return rfc3339(self._parts.now_ms())
+
+    def clock_s(self) -> float:
+        return self._clock()
+
+    def append(self, pending: Pending, key: bytes, headers: Headers) -> None:
+        self._parts.events.append(self.number, key, pending.value, headers, pending)
+
+    def set_aside(
+        self,
+        topic: Topic,
+        partition: PartitionNo,
+        key: bytes | None,
+        value: bytes | None,
+        headers: Headers,
+        done: Callable[[bool], None],
+    ) -> None:
+        def on_ack(ack: Ack) -> None:
+            done(ack.offset is not None)
+
+        self._parts.side.append(topic, partition, key, value, headers, on_ack)
+
+    def publish(self, offset: Offset, event: AnyEvent, value: bytes) -> None:
+        self.publisher.publish(offset, event, value)
+
+    def published(self) -> Offset:
+        return self.publisher.published
+
+    def wake(self, session: SessionId) -> None:
+        self._parts.feed.wake(session)
+
+    def answer(self, waiter: bytes, answer: Answer) -> None:
+        self._parts.gateway.answer(waiter, answer)
+
+    def run(self, session: SessionId, running: Running, event: MessageAccepted | None) -> None:
+        self._parts.turns.run(Job(self, session, running.turn, running.version, event))
+
+    def stop(self, session: SessionId) -> None:
+        self._parts.turns.stop(session)
+
+    def said(self, session: SessionId) -> Partial:
+        return self._parts.turns.said(session)
+
+    def read_gap(self, start: Offset, stop: Offset) -> None:
+        self._read_gap(self, start, stop)
+
+    def set_paused(self, paused: bool) -> None:
+        if paused:
+            self._parts.group.pause(self.number)
+        else:
+            self._parts.group.resume(self.number)
+
+    def ended(self, end: End) -> None:
+        """Drop everything of this partition at once: nothing of it may be shown or acted on any more."""
+        self.publisher.close()
+        left = self._parts.turns.abandon(self)
+        if left:
+            # The process lives, so these calls did not end in a crash.
+            self.table.write([(rows.running_key(session), None) for session in left])
+        self._parts.gateway.lose(self.number)
+        self._on_end(self, end)
+        self._parts.feed.wake_all()
+        self.end.set_result(end)
+
+    # -- Asker ----------------------------------------------------------------------------------------------------
+
+    @property
+    def table(self) -> Table:
+        return self.projection.table
+
+    def started(self, session: SessionId, turn: Seq, version: Version) -> None:
+        self.table.write([(rows.running_key(session), running_value(Running(turn, version)))])
+
+    def finish(self, session: SessionId, turn: Seq, version: Version, outcome: Outcome) -> None:
+        self.writer.finish(session, turn, version, outcome)

@@ -1,0 +1,266 @@
+"""Calls of the model: attempts, retries, limits, cancellation. One call a session at a time, Limits.calls on the node.
+
+A turn that waits for a free call is four numbers here; its message is read from the table when it starts.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from random import Random
+from typing import Final, Protocol
+
+import msgspec
+
+from chatstream.core.errors import ResponderError, ResponderRefused
+from chatstream.core.events import MessageAccepted, Usage
+from chatstream.core.ids import Seq, SessionId, Version
+from chatstream.core.limits import Limits
+from chatstream.core.session import Completed, Failed, Outcome, Partial
+from chatstream.engine.calling import LiveTurn, read_message
+from chatstream.engine.feed import Delta, Feed
+from chatstream.respond.port import Reply, Responder
+from chatstream.respond.retries import retry_wait_s
+from chatstream.table.port import Table
+
+log = logging.getLogger(__name__)
+
+WATCH_S: Final = 1.0
+"""Between two looks for calls that are silent or run for too long."""
+
+
+class Asker(Protocol):
+    """The partition's side of a call."""
+
+    @property
+    def table(self) -> Table:
+        """The confirmed rows."""
+
+    def started(self, session: SessionId, turn: Seq, version: Version) -> None:
+        """Written down before the call is made, so that a death in the middle of it is known."""
+
+    def finish(self, session: SessionId, turn: Seq, version: Version, outcome: Outcome) -> None:
+        """The attempts are over."""
+
+
+class Job(msgspec.Struct, frozen=True):
+    """A turn to be answered. event: its message, where at hand."""
+
+    asker: Asker
+    session: SessionId
+    turn: Seq
+    version: Version
+    event: MessageAccepted | None = None
+
+
+class Call:
+    """A job under way."""
+
+    __slots__ = ("attempt", "index", "job", "parts", "reason", "size_bytes", "started_s", "task", "touched_s", "usage")
+
+    def __init__(self, job: Job, now_s: float) -> None:
+        self.job = job
+        self.attempt = 0
+        self.index = 0
+        self.parts: list[str] = []
+        self.size_bytes = 0
+        self.usage: Usage | None = None
+        self.started_s = now_s
+        self.touched_s = now_s
+        self.reason: ResponderError | None = None
+        self.task: asyncio.Task[None] | None = None
+
+
+class Turns:
+    """All calls of one node. on_crash: told of an exception that is a bug of ours; the process has to end."""
+
+    def __init__(
+        self, responder: Responder, limits: Limits, feed: Feed, rng: Random, on_crash: Callable[[BaseException], None]
+    ) -> None:
+        self._responder = responder
+        self._limits = limits
+        self._feed = feed
+        self._rng = rng
+        self._on_crash = on_crash
+        self._calls: dict[SessionId, Call] = {}
+        self._waiting: dict[SessionId, Job] = {}
+        self._draining = False
+        self._idle = asyncio.Event()
+        self._loop = asyncio.get_running_loop()
+
+    def __len__(self) -> int:
+        return len(self._calls)
+
+    @property
+    def waiting(self) -> int:
+        """Turns that wait for a free call."""
+        return len(self._waiting)
+
+    def run(self, job: Job) -> None:
+        """Answer a turn when there is a free call, unless that is under way."""
+        call = self._calls.get(job.session)
+        if call is not None and (call.job.turn, call.job.version) == (job.turn, job.version):
+            return
+        self._waiting[job.session] = job
+        if len(self._calls) < self._limits.calls and not self._draining:
+            self._start_next()
+
+    def _start_next(self) -> None:
+        job = self._waiting.pop(next(iter(self._waiting)))
+        job.asker.started(job.session, job.turn, job.version)
+        call = self._calls[job.session] = Call(job, self._loop.time())
+        call.task = self._loop.create_task(self._answer(call))
+        call.task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._on_crash(error)
+        while self._waiting and len(self._calls) < self._limits.calls and not self._draining:
+            self._start_next()
+        if not self._calls:
+            self._idle.set()
+
+    def stop(self, session: SessionId) -> None:
+        """End the session's call or take it off the queue; its outcome is not wanted."""
+        self._waiting.pop(session, None)
+        call = self._calls.pop(session, None)
+        if call is not None and call.task is not None:
+            call.task.cancel()
+
+    def said(self, session: SessionId) -> Partial:
+        """What the session's call has said so far."""
+        call = self._calls.get(session)
+        return Partial() if call is None else Partial("".join(call.parts), call.usage)
+
+    def attempt(self, session: SessionId) -> int:
+        """The number of the attempt under way, 0 when none is."""
+        call = self._calls.get(session)
+        return 0 if call is None else call.attempt
+
+    def abandon(self, asker: Asker) -> list[SessionId]:
+        """End all calls for a partition that this node no longer writes; which sessions had one under way."""
+        for session in [s for s, job in self._waiting.items() if job.asker is asker]:
+            del self._waiting[session]
+        mine = [session for session, call in self._calls.items() if call.job.asker is asker]
+        for session in mine:
+            self.stop(session)
+        return mine
+
+    async def drain(self, wait_s: float) -> None:
+        """Start nothing more, and wait at most wait_s for the calls under way."""
+        self._draining = True
+        self._idle.clear()
+        if self._calls and wait_s > 0:
+            try:
+                async with asyncio.timeout(wait_s):
+                    await self._idle.wait()
+            except TimeoutError:
+                log.info("%d calls of the model are left to the next owner", len(self._calls))
+
+    async def watch(self) -> None:
+        """End attempts that are silent and turns that run for too long; runs until cancelled."""
+        while True:
+            await asyncio.sleep(WATCH_S)
+            now = self._loop.time()
+            for call in list(self._calls.values()):
+                self._watch_call(call, now)
+
+    def _watch_call(self, call: Call, now_s: float) -> None:
+        if call.task is None or call.reason is not None:
+            return
+        if now_s - call.started_s > self._limits.turn_s:
+            call.reason = ResponderRefused(f"no answer within {self._limits.turn_s:g} s", failure="timeout")
+        elif now_s - call.touched_s > self._limits.chunk_wait_s:
+            call.reason = ResponderError(f"the model was silent for {self._limits.chunk_wait_s:g} s", failure="timeout")
+        if call.reason is not None:
+            call.task.cancel()
+
+    async def _answer(self, call: Call) -> None:
+        job = call.job
+        message = job.event if job.event is not None else self._read_message(job)
+        outcome = await self._attempts(call, message)
+        if self._calls.get(job.session) is call:
+            del self._calls[job.session]
+            job.asker.finish(job.session, job.turn, job.version, outcome)
+
+    def _read_message(self, job: Job) -> MessageAccepted:
+        message = read_message(job.asker.table, job.session, job.turn)
+        assert message is not None, f"{job.session}/{job.turn} is no message"
+        return message
+
+    async def _attempts(self, call: Call, message: MessageAccepted) -> Outcome:
+        """Call the model until it answers, refuses, or the turn's budget is spent."""
+        while True:
+            call.attempt += 1
+            call.parts, call.index, call.size_bytes = [], 0, 0
+            call.touched_s = self._loop.time()
+            try:
+                return await self._attempt(call, message)
+            except ResponderError as error:
+                failure = error
+            spent_s = self._loop.time() - call.started_s
+            wait_s = retry_wait_s(self._limits, call.attempt, failure, spent_s, self._rng.random())
+            if wait_s is None:
+                return Failed(code=failure.failure, detail=str(failure), attempts=call.attempt)
+            log.info("session %s, turn %d: attempt %d: %s", message.session, message.seq, call.attempt, failure)
+            call.touched_s = self._loop.time() + wait_s
+            await asyncio.sleep(wait_s)
+
+    async def _attempt(self, call: Call, message: MessageAccepted) -> Completed:
+        """One call of the model. Raises ResponderError, whatever the responder raised."""
+        turn = LiveTurn(call, message, call.job.asker.table, self._limits, call.job.version)
+        try:
+            return await self._consume(call, turn)
+        except asyncio.CancelledError:
+            # The watch cancels with a reason; any other cancellation is meant for the task itself.
+            if call.reason is None or call.task is None:
+                raise
+            call.task.uncancel()
+            reason, call.reason = call.reason, None
+            raise reason from None
+        except ResponderError:
+            raise
+        except Exception as error:
+            # The responder is the user's code and may raise anything: the turn fails, the node does not.
+            raise ResponderError(f"{type(error).__name__}: {error}") from error
+
+    async def _consume(self, call: Call, turn: LiveTurn) -> Completed:
+        reply: Reply | None = None
+        stream = self._responder.respond(turn)
+        try:
+            async for piece in stream:
+                call.touched_s = self._loop.time()
+                if isinstance(piece, str):
+                    self._say(call, piece)
+                else:
+                    reply = piece
+        finally:
+            close = getattr(stream, "aclose", None)
+            if close is not None:
+                await close()
+        return self._completed(call, turn, reply or Reply())
+
+    def _say(self, call: Call, piece: str) -> None:
+        if not piece:
+            return
+        call.size_bytes += len(piece)
+        if call.size_bytes > self._limits.event_bytes:
+            raise ResponderRefused(f"the reply is larger than {self._limits.event_bytes} bytes", failure="reply-too-large")
+        call.parts.append(piece)
+        self._feed.say(call.job.session, Delta(call.job.turn, call.attempt, call.index, piece))
+        call.index += 1
+
+    def _completed(self, call: Call, turn: LiveTurn, reply: Reply) -> Completed:
+        text = "".join(call.parts) if reply.text is None else reply.text
+        if not text and not reply.content:
+            raise ResponderError("the model gave no text", failure="empty-reply")
+        state, state_bytes = turn.state_changes()
+        return Completed(
+            text=text,
+            content=reply.content,
+            model=reply.model,
+            stop_reason=reply.stop_reason,
+            usage=reply.usage if reply.usage is not None else call.usage,
+            attempts=call.attempt,
+            state=state,
+            state_bytes=state_bytes,
+        )
