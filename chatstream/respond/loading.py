@@ -42,38 +42,41 @@ def load(
     max_tokens: int = MAX_TOKENS,
     base_url: str | None = None,
     word_delay_s: float = 0.0,
-    threads: int = THREADS,
+    calls: int = THREADS,
     directory: Path | None = None,
 ) -> ResponderFactory:
     """A maker of the responder that spec names; user code is imported here, so that mistakes show at the start.
 
-    system, max_tokens, base_url: for `anthropic`. word_delay_s: for `offline`. threads: how many plain functions of
-    the user may run at once. directory: where user code is looked for first, the current one by default.
+    system, max_tokens, base_url: for `anthropic`. word_delay_s: for `offline`. calls: how many may run at once
+    (`--max-calls`); the connections and threads there are for them. directory: where user code is looked for first, the
+    current one by default.
     Raises BadSettings.
     """
     name, colon, rest = spec.strip().partition(":")
     if name == "offline" and not colon:
         return partial(OfflineResponder, word_delay_s=word_delay_s)
     if name == "anthropic" and (rest or not colon):
-        return partial(_anthropic, model=rest, system=system, max_tokens=max_tokens, base_url=base_url)
+        return partial(_anthropic, model=rest, system=system, max_tokens=max_tokens, base_url=base_url, calls=calls)
     if name in ("offline", "anthropic") or not (name and rest):
         raise BadSettings(f"{spec!r} is no responder: write {_FORMS}")
     if system:
         raise BadSettings(f"a system prompt cannot be given to {spec}: your own code says it to its model itself")
     target = _target(spec, name, rest, directory or Path.cwd())
-    return partial(_of_user, target, spec, threads)
+    return partial(_of_user, target, spec, calls)
 
 
-def _anthropic(*, model: str, system: str, max_tokens: int, base_url: str | None) -> Responder:
+def _anthropic(*, model: str, system: str, max_tokens: int, base_url: str | None, calls: int) -> Responder:
     # Here and not above: the SDK behind it costs 1.5 s and 84 MB, and only who uses it pays.
     from chatstream.respond.anthropic import DEFAULT_MODEL, AnthropicResponder
 
-    return AnthropicResponder(model=model or DEFAULT_MODEL, system=system, max_tokens=max_tokens, base_url=base_url)
+    return AnthropicResponder(
+        model=model or DEFAULT_MODEL, system=system, max_tokens=max_tokens, base_url=base_url, calls=calls
+    )
 
 
-def _of_user(target: Any, spec: str, threads: int) -> Responder:
+def _of_user(target: Any, spec: str, calls: int) -> Responder:
     with _Explained(f"making {spec} failed"):
-        return responder_of(target, spec, Threads(threads))
+        return responder_of(target, spec, Threads(calls))
 
 
 def _target(spec: str, module_name: str, name: str, directory: Path) -> Any:

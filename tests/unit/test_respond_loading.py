@@ -160,7 +160,7 @@ async def test_no_more_threads_than_allowed(tmp_path: Path, monkeypatch: pytest.
                 return 'done'
         """)
     )
-    responder = load("userbot_threads:respond", threads=2, directory=tmp_path)()
+    responder = load("userbot_threads:respond", calls=2, directory=tmp_path)()
     answers = await asyncio.gather(*(answer(responder, FakeTurn()) for _ in range(6)))
     assert [text for text, _ in answers] == ["done"] * 6
     assert sys.modules["userbot_threads"].most == 2
