@@ -118,6 +118,8 @@ def _no_message(value: bytes, error: msgspec.ValidationError) -> AnyCommand:
     # The decoder stops at the first wrong field, so what stands behind it may still not be JSON at all.
     except (msgspec.DecodeError, RecursionError) as broken:
         raise _malformed(broken) from broken
+    if not isinstance(kind, str):
+        raise BadCommand("unknown-type", "the type is not a string") from error
     if kind in ("", "message"):
         raise BadCommand("bad-command", str(error)) from error
     return _other(kind, value)
@@ -127,13 +129,13 @@ def _malformed(error: Exception) -> BadCommand:
     return BadCommand("malformed-json", f"the value starts with '{{' but is not JSON: {error}")
 
 
-def _other(kind: object, value: bytes) -> AnyCommand:
+def _other(kind: str, value: bytes) -> AnyCommand:
     if kind in _LATER:
         raise BadCommand("not-supported", f"commands of type {kind!r} are not supported yet")
     if kind == "":
         raise BadCommand("unknown-type", "the object has neither a type nor a text")
     if kind != "cancel":
-        raise BadCommand("unknown-type", f"there is no command type {kind!r}")
+        raise BadCommand("unknown-type", f"there is no command type {kind[:100]!r}")
     try:
         command = _cancel_decoder.decode(value)
     except msgspec.ValidationError as error:
