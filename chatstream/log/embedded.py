@@ -1,0 +1,387 @@
+"""The embedded log: all topics in one RocksDB in the data directory, for one process. rocksdict is imported only here.
+
+embedded            EmbeddedLog, and the files beneath it
+embedded_journal    the one writer: batches, acks, what readers may see
+embedded_producer   producers and readers
+embedded_group      the one member of the group
+
+Keys: one byte for the topic, the partition in 4 bytes and the offset in 8, big-endian, so that a partition is one run of
+keys. Topic byte 0 is for rows about the log itself. Every write is in the write-ahead log before its ack, so `kill -9` loses
+nothing; with fsync the disk has it too, and a loss of power loses nothing either.
+"""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Final
+from uuid import uuid4
+
+import msgspec
+from rocksdict import (
+    AccessType,
+    BlockBasedOptions,
+    Cache,
+    DbClosedError,
+    DBCompressionType,
+    DBRecoveryMode,
+    Options,
+    Rdict,
+    WriteBatch,
+    WriteOptions,
+)
+
+from chatstream.core.claims import Headers
+from chatstream.core.errors import BadSettings, DirectoryInUse, LogError, LogUnavailable, UnknownFormat
+from chatstream.core.ids import Offset, PartitionNo
+from chatstream.core.limits import MIB
+from chatstream.log.embedded_group import EmbeddedGroup
+from chatstream.log.embedded_journal import Journal, Partition, Place
+from chatstream.log.embedded_producer import EmbeddedProducer, EmbeddedReader
+from chatstream.log.port import AckListener, Record, Topic, TopicIdentity
+
+FORMAT: Final = 1
+"""How keys and rows are written. Raised when an older program could not read them."""
+
+DAY_S: Final = 86_400.0
+RETENTION_S: Final[Mapping[Topic, float]] = {
+    Topic.MESSAGES: 7 * DAY_S,
+    Topic.REPLIES: 30 * DAY_S,
+    Topic.DEAD_LETTERS: 30 * DAY_S,
+}
+"""Topics from which old records are removed, as in topics.yaml; the others keep everything."""
+RETENTION_EVERY_S: Final = 3_600.0
+RETENTION_STEP: Final = 2_000
+"""Records looked at before other work gets its turn."""
+QUEUE_RECORDS: Final = 100_000
+QUEUE_BYTES: Final = 256 * MIB
+
+_TOPIC_BYTE: Final = {
+    Topic.MESSAGES: b"\x01",
+    Topic.EVENTS: b"\x02",
+    Topic.REPLIES: b"\x03",
+    Topic.DEAD_LETTERS: b"\x04",
+    Topic.OWNERS: b"\x05",
+}
+"""Never to be changed: they are in the files."""
+_META: Final = b"\x00meta"
+_START: Final = b"\x00start/"
+_COMMIT: Final = b"\x00commit/"
+_ONE_PARTITION: Final = (Topic.DEAD_LETTERS, Topic.OWNERS)
+
+_LOCKED: Final = ("While lock file", "lock hold by current process")
+"""How RocksDB says that somebody else has the directory; there is no class for it."""
+
+
+class _Meta(msgspec.Struct, frozen=True):
+    """Made once. ids: topic to its id."""
+
+    format: int
+    ids: dict[str, str]
+    partitions: int
+
+
+class _Row(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """A record's value in the files; its offset is in the key."""
+
+    at_ms: int
+    key: bytes | None
+    value: bytes | None
+    headers: Headers
+
+
+_encoder: Final = msgspec.msgpack.Encoder()
+_decoder: Final = msgspec.msgpack.Decoder(_Row)
+_meta_decoder: Final = msgspec.msgpack.Decoder(_Meta)
+
+
+@contextlib.contextmanager
+def _translated(path: Path) -> Iterator[None]:
+    """RocksDB's errors in our words. rocksdict raises them as bare Exception, hence the broad clause."""
+    try:
+        yield
+    except LogError:
+        raise
+    except Exception as error:
+        if type(error) is not Exception and not isinstance(error, DbClosedError):
+            raise
+        if any(sign in str(error) for sign in _LOCKED):
+            raise DirectoryInUse(
+                f"another process has the log in {path} open: stop it, or choose another data directory"
+            ) from error
+        raise LogUnavailable(f"the log in {path} cannot be used: {error}") from error
+
+
+class RocksFiles:
+    """See Files. partitions: how many the first three topics have when the log is made."""
+
+    def __init__(self, path: Path, partitions: int) -> None:
+        self._path = path
+        self._partitions = partitions
+        self._db: Rdict | None = None
+        self._cache = Cache(8 * MIB)
+        self.meta = _Meta(FORMAT, {}, partitions)
+
+    def open(self) -> dict[Place, tuple[Offset, Offset]]:
+        """See Files. Raises BadSettings for another partition count, UnknownFormat for a newer program's files."""
+        with _translated(self._path):
+            self._path.mkdir(parents=True, exist_ok=True)
+            self._db = Rdict(str(self._path), _options(self._cache), access_type=AccessType.read_write())
+            self._db.set_write_options(_write_options())
+        try:
+            self.meta = self._read_meta()
+            return {place: self._bounds(place) for place in self._places()}
+        except BaseException:
+            self.close()
+            raise
+
+    def write(self, records: Sequence[tuple[Place, Record]]) -> None:
+        """See Files."""
+        batch = WriteBatch(raw_mode=True)
+        for place, record in records:
+            row = _Row(record.at_ms, record.key, record.value, record.headers)
+            batch.put(_key(place, record.offset), _encoder.encode(row))
+        with _translated(self._path):
+            self._opened().write(batch)
+
+    def sync(self) -> None:
+        """See Files. flush_wal, since rocksdict's write holds the GIL while the disk works, and this does not."""
+        with _translated(self._path):
+            self._opened().flush_wal(sync=True)
+
+    def read(self, place: Place, start: int, stop: int, most: int, bytes_most: int) -> list[Record]:
+        """See Files."""
+        records: list[Record] = []
+        last = _key(place, stop)
+        with _translated(self._path):
+            for key, raw in self._opened().items(from_key=_key(place, start)):
+                assert isinstance(key, bytes)
+                if key >= last:
+                    break
+                row = _decoder.decode(raw)
+                bytes_most -= len(raw)
+                if records and bytes_most < 0:
+                    break
+                records.append(Record(Offset(_offset(key)), row.key, row.value, row.headers, row.at_ms))
+                if len(records) >= most:
+                    break
+        return records
+
+    def forget(self, place: Place, start: int) -> None:
+        """See Files."""
+        batch = WriteBatch(raw_mode=True)
+        batch.delete_range(_key(place, 0), _key(place, start))
+        batch.put(_START + _prefix(place), start.to_bytes(8, "big"))
+        with _translated(self._path):
+            self._opened().write(batch)
+
+    def commit(self, offsets: Mapping[PartitionNo, Offset]) -> None:
+        """Note how far chat.messages was used."""
+        batch = WriteBatch(raw_mode=True)
+        for partition, offset in offsets.items():
+            batch.put(_COMMIT + _prefix((Topic.MESSAGES, partition)), offset.to_bytes(8, "big"))
+        with _translated(self._path):
+            self._opened().write(batch)
+
+    def committed(self, partition: PartitionNo) -> int:
+        """How far chat.messages was used, 0 when nobody said."""
+        return self._number(_COMMIT + _prefix((Topic.MESSAGES, partition)))
+
+    def close(self) -> None:
+        """See Files."""
+        if self._db is not None:
+            with _translated(self._path):
+                self._db.close()
+            self._db = None
+
+    def _read_meta(self) -> _Meta:
+        with _translated(self._path):
+            raw = self._opened().get(_META)
+            if raw is None:
+                meta = _Meta(FORMAT, {topic: uuid4().hex for topic in Topic}, self._partitions)
+                self._opened()[_META] = _encoder.encode(meta)
+                self._opened().flush_wal(sync=True)
+                return meta
+        try:
+            meta = _meta_decoder.decode(raw)
+        except msgspec.DecodeError as error:
+            raise LogUnavailable(f"{self._path} does not hold a log of chatstream") from error
+        if meta.format > FORMAT:
+            raise UnknownFormat(f"the log in {self._path} is of format {meta.format}, this program knows {FORMAT}: upgrade it")
+        if meta.partitions != self._partitions:
+            raise BadSettings(
+                f"the log in {self._path} has {meta.partitions} partitions, asked for are {self._partitions}: "
+                "the number is fixed when the log is made"
+            )
+        return meta
+
+    def _places(self) -> list[Place]:
+        counts = {topic: 1 if topic in _ONE_PARTITION else self._partitions for topic in Topic}
+        return [(topic, PartitionNo(number)) for topic, count in counts.items() for number in range(count)]
+
+    def _bounds(self, place: Place) -> tuple[Offset, Offset]:
+        start = self._number(_START + _prefix(place))
+        with _translated(self._path):
+            cursor = self._opened().iter()
+            cursor.seek_for_prev(_prefix(place) + b"\xff" * 8)
+            key = cursor.key() if cursor.valid() else b""
+            cursor.status()
+        mine = key.startswith(_prefix(place))
+        return Offset(start), Offset(max(start, _offset(key) + 1) if mine else start)
+
+    def _number(self, key: bytes) -> int:
+        with _translated(self._path):
+            return int.from_bytes(self._opened().get(key) or b"", "big")
+
+    def _opened(self) -> Rdict:
+        if self._db is None:
+            raise LogUnavailable(f"the log in {self._path} is closed")
+        return self._db
+
+
+def _prefix(place: Place) -> bytes:
+    return _TOPIC_BYTE[place[0]] + place[1].to_bytes(4, "big")
+
+
+def _key(place: Place, offset: int) -> bytes:
+    return _prefix(place) + offset.to_bytes(8, "big")
+
+
+def _offset(key: bytes) -> int:
+    return int.from_bytes(key[5:], "big")
+
+
+def _options(cache: Cache) -> Options:
+    """One database for a busy log: most rows are written once, read once soon after, and never again."""
+    blocks = BlockBasedOptions()
+    blocks.set_block_cache(cache)
+    blocks.set_block_size(16 * 1024)
+    blocks.set_format_version(5)
+    options = Options(raw_mode=True)
+    options.create_if_missing(True)
+    options.set_block_based_table_factory(blocks)
+    options.set_compression_type(DBCompressionType.lz4())
+    options.set_write_buffer_size(32 * MIB)
+    options.set_max_write_buffer_number(4)
+    options.set_max_total_wal_size(256 * MIB)
+    options.set_max_background_jobs(2)
+    options.set_max_open_files(256)
+    options.set_keep_log_file_num(3)
+    options.set_max_log_file_size(1 * MIB)
+    options.set_stats_dump_period_sec(0)
+    options.set_paranoid_checks(True)
+    # A crash may cut the last write short; damage before it must not pass for the end of the log.
+    options.set_wal_recovery_mode(DBRecoveryMode.point_in_time())
+    return options
+
+
+def _write_options() -> WriteOptions:
+    """The write-ahead log stays on, which is the default: rocksdict's type stubs call a method what is an attribute."""
+    options = WriteOptions()
+    options.sync = False
+    return options
+
+
+class EmbeddedLog:
+    """See Log. path: a directory of its own, made when missing.
+
+    fsync: acks wait for the disk, so that what they say outlives a loss of power.
+    retention_s: seconds after which a record of a topic is removed; what was not used yet of chat.messages always stays.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        partitions: int = 16,
+        fsync: bool = False,
+        *,
+        retention_s: Mapping[Topic, float] = RETENTION_S,
+        queue_records: int = QUEUE_RECORDS,
+        queue_bytes: int = QUEUE_BYTES,
+        now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
+    ) -> None:
+        self._files = RocksFiles(path, partitions)
+        self._journal = Journal(self._files, fsync, now_ms)
+        self._retention_s = retention_s
+        self._queue_records = queue_records
+        self._queue_bytes = queue_bytes
+        self._now_ms = now_ms
+        self._producers: list[EmbeddedProducer] = []
+        self._groups: list[EmbeddedGroup] = []
+        self._cleaner: asyncio.Task[None] | None = None
+
+    async def open(self) -> None:
+        """See Log. Raises BadSettings too, for another partition count, and UnknownFormat."""
+        self._journal.open()
+        self._cleaner = asyncio.create_task(self._clean())
+
+    async def close(self) -> None:
+        """See Log."""
+        if self._cleaner is not None:
+            self._cleaner.cancel()
+            await asyncio.wait([self._cleaner])
+            self._cleaner = None
+        for group in self._groups:
+            await group.leave()
+        await self._journal.close()
+        for producer in self._producers:
+            producer.abandon()
+
+    async def identify(self) -> dict[Topic, TopicIdentity]:
+        """See Log."""
+        self._journal.check()
+        counts = [topic for topic, _ in self._journal.partitions]
+        return {topic: TopicIdentity(self._files.meta.ids[topic], counts.count(topic)) for topic in Topic}
+
+    async def bounds(self, topic: Topic, partition: PartitionNo) -> tuple[Offset, Offset]:
+        """See Log."""
+        found = self._journal.partition(topic, partition)
+        return found.start, found.end
+
+    def open_reader(self, topic: Topic, partition: PartitionNo, offset: Offset) -> EmbeddedReader:
+        """See Log."""
+        return EmbeddedReader(self._journal, (topic, partition), offset)
+
+    def open_producer(self, on_acks: AckListener) -> EmbeddedProducer:
+        """See Log."""
+        self._producers = [producer for producer in self._producers if not producer.abandoned]
+        producer = EmbeddedProducer(self._journal, on_acks, self._queue_records, self._queue_bytes)
+        self._producers.append(producer)
+        return producer
+
+    def group(self) -> EmbeddedGroup:
+        """See Log."""
+        group = EmbeddedGroup(self._journal, self._files.commit)
+        self._groups.append(group)
+        return group
+
+    async def remove_old(self) -> None:
+        """Retention, once over all topics. Raises LogUnavailable."""
+        for topic, retention_s in self._retention_s.items():
+            before_ms = self._now_ms() - int(retention_s * 1000)
+            for partition in [p for (of, _), p in self._journal.partitions.items() if of is topic]:
+                more = True
+                while more:
+                    more = self._remove_some(partition, before_ms)
+                    await asyncio.sleep(0)
+
+    def _remove_some(self, partition: Partition, before_ms: int) -> bool:
+        """From the first record on, as Kafka does; True when there may be more."""
+        start = partition.start
+        records = self._journal.read(partition, start, RETENTION_STEP)
+        stop = self._files.committed(partition.place[1]) if partition.place[0] is Topic.MESSAGES else partition.end
+        for record in records:
+            if record.at_ms >= before_ms or record.offset >= stop:
+                break
+            start = Offset(record.offset + 1)
+        if start > partition.start:
+            self._journal.forget(partition, start)
+        return bool(records) and start > records[-1].offset
+
+    async def _clean(self) -> None:
+        while True:
+            # A broken log says so where it is used; here it is tried again with the next round.
+            with contextlib.suppress(LogUnavailable):
+                await self.remove_old()
+            await asyncio.sleep(RETENTION_EVERY_S)
