@@ -5,7 +5,9 @@ from typing import Literal, Protocol
 import msgspec
 
 from chatstream.core.commands import Cancel, Message
+from chatstream.core.events import AnyEvent, MessageRefused
 from chatstream.core.ids import MessageId, PartitionNo, Seq, SessionId
+from chatstream.core.session import Session
 from chatstream.engine.feed import Feed
 from chatstream.table.port import Table
 
@@ -34,6 +36,15 @@ class Unnumbered(msgspec.Struct, frozen=True):
 
 
 Answer = Accepted | Repeated | Refused | Unnumbered
+
+
+def answer_to(event: AnyEvent, after: Session) -> Accepted | Refused:
+    """What the request behind an event is told. after: the session with the event."""
+    if isinstance(event, MessageRefused):
+        return Refused(event.code)
+    position = next((place for place, owed in enumerate(after.queue, 1) if owed.turn == event.seq), 0)
+    return Accepted(event.seq, position)
+
 
 PartitionState = Literal["restoring", "active", "refused"]
 

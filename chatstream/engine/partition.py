@@ -8,16 +8,15 @@ The rules of this file:
 
 import logging
 from collections import deque
-from collections.abc import Sequence
-from typing import Final
-
-import msgspec
+from collections.abc import Callable, Sequence
+from functools import wraps
+from typing import Concatenate, Final, ParamSpec
 
 from chatstream.core import claims, codec
 from chatstream.core.commands import AnyCommand, Cancel
-from chatstream.core.errors import BadCommand, LogError
-from chatstream.core.events import AnyEvent, MessageAccepted, MessageRefused, Public, ReplyCancelled, brought_id
-from chatstream.core.ids import InputPosition, MessageId, Offset, PartitionNo, Seq, SessionId, place_id
+from chatstream.core.errors import BadCommand, LogError, TableBroken
+from chatstream.core.events import AnyEvent, MessageAccepted, Public, ReplyCancelled
+from chatstream.core.ids import InputPosition, Offset, PartitionNo, Seq, SessionId
 from chatstream.core.limits import Limits
 from chatstream.core.partitioner import partition_of
 from chatstream.core.session import (
@@ -29,8 +28,6 @@ from chatstream.core.session import (
     Nothing,
     Outcome,
     Partial,
-    Running,
-    Session,
     conclude,
     decide,
     evolve,
@@ -38,9 +35,12 @@ from chatstream.core.session import (
     react,
     resume,
 )
-from chatstream.engine.desk import Accepted, Answer, Refused, Repeated
+from chatstream.engine.appends import Appends
+from chatstream.engine.aside import dead_letter, forward_headers, place_of
+from chatstream.engine.desk import Answer, Refused, Repeated, answer_to
 from chatstream.engine.inputs import Inputs
 from chatstream.engine.projection import Projection
+from chatstream.engine.slots import Slot, Slots
 from chatstream.engine.surroundings import (
     FORWARDED_HEADER,
     WAITER_HEADER,
@@ -56,16 +56,20 @@ from chatstream.table import rows
 
 log = logging.getLogger(__name__)
 
-_RECORD_OVERHEAD_BYTES: Final = 200
-"""Key and headers of an event, roughly: they count towards Limits.unconfirmed_bytes too."""
+P = ParamSpec("P")
 
 
-class Slot(msgspec.Struct):
-    """A session in use. head: with everything appended; ids: brought by what is not confirmed; pending: how many that is."""
+def _ends_on_broken_table(method: Callable[Concatenate["Partition", P], None]) -> Callable[Concatenate["Partition", P], None]:
+    """A table that cannot be read or written ends the writer; the next one folds it again."""
 
-    head: Session
-    ids: dict[MessageId, Seq]
-    pending: int = 0
+    @wraps(method)
+    def guarded(self: "Partition", /, *args: P.args, **kwargs: P.kwargs) -> None:
+        try:
+            method(self, *args, **kwargs)
+        except TableBroken as error:
+            self.distrust(Doubt(f"the table is broken: {error}", producer=False))
+
+    return guarded
 
 
 class Partition:
@@ -81,27 +85,20 @@ class Partition:
         self.projection: Final = projection
         self.claim: Final = claim
         self.over = False
-        self._claim_name = claim.name
-        self._claim_header = (claims.CLAIM_HEADER, claim.name.encode())
         self._partitions = partitions
         self._limits = limits
         self._around = around
-        self._slots: dict[SessionId, Slot] = {}
-        self._pending: deque[Pending] = deque()
-        self._pending_bytes = 0
-        self._appended = 0
-        self._confirmed = 0
-        self._marks = 0
+        self._slots = Slots(projection, limits.cached_sessions)
+        self._appends = Appends(self, claim, projection.ownership, around)
         self._touched: dict[SessionId, MessageAccepted | None] = {}
         self._answers: deque[tuple[int, bytes, Answer]] = deque()
         self._held_acks: deque[tuple[Pending, Offset]] | None = None
         self._paused = False
         self.inputs: Final = Inputs(projection.ownership.position)
-        self._carried_position = projection.ownership.position
-        self._carried_published = projection.ownership.published
 
     # -- inbound records ------------------------------------------------------------------------------------------
 
+    @_ends_on_broken_table
     def on_records(self, records: Sequence[Record]) -> None:
         """Decide inbound records, in order."""
         now = self._around.now()
@@ -111,7 +108,7 @@ class Partition:
             at = InputPosition(self.claim.generation, record.offset)
             if self.inputs.take(at):
                 self._take(record, at, now)
-                self.inputs.decided(at, self._appended)
+                self.inputs.decided(at, self._appends.made)
         self._advance()
         self._watch_limits()
 
@@ -120,14 +117,14 @@ class Partition:
         waiter, forwarded = found.get(WAITER_HEADER), found.get(FORWARDED_HEADER)
         try:
             session = codec.read_key(record.key)
-            slot = self._slots.get(session)
+            slot = self._slots.find(session)
             if slot is None:
                 home = partition_of(record.key or b"", self._partitions)
                 if home != self.number:
                     self._forward(record, at, home, forwarded)
                     return
-                slot = self._open_slot(session)
-            command = codec.read_command(record.value, self._place(record, forwarded), self._limits)
+                slot = self._slots.open(session)
+            command = codec.read_command(record.value, place_of(record, self.number, forwarded), self._limits)
             if slot.head.erased:
                 raise BadCommand("session-erased", "the session was erased")
         except BadCommand as error:
@@ -136,21 +133,14 @@ class Partition:
         if at > slot.head.last_input:
             self._decide(slot, command, at, now, waiter)
 
-    def _place(self, record: Record, forwarded: bytes | None) -> MessageId:
-        if forwarded is not None:
-            partition, _, offset = forwarded.partition(b"/")
-            if partition.isdigit() and offset.isdigit():
-                return place_id(int(partition), int(offset))
-        return place_id(self.number, record.offset)
-
     def _decide(self, slot: Slot, command: AnyCommand, at: InputPosition, now: str, waiter: bytes | None) -> None:
-        session = slot.head.session
+        session, cancels = slot.head.session, isinstance(command, Cancel)
         context = Context(
             input=at,
             now=now,
-            known=self._seq_of(slot, command.command_id),
-            target=self._target(slot, command),
-            partial=self._around.said(session) if isinstance(command, Cancel) else Partial(),
+            known=self._slots.seq_of(slot, command.command_id),
+            target=self._slots.seq_of(slot, command.message_id) if cancels and command.message_id else None,
+            partial=self._around.said(session) if cancels else Partial(),
             waiting_turns=self._limits.waiting_turns,
         )
         decision: Decision = decide(slot.head, command, context)
@@ -161,43 +151,21 @@ class Partition:
         else:
             is_running = slot.head.running is not None and slot.head.running.turn == decision.turn
             self._append(slot, decision, at)
-            self._answer_later(waiter, _answer(decision, slot.head))
+            self._answer_later(waiter, answer_to(decision, slot.head))
             if is_running and isinstance(decision, ReplyCancelled):
                 self._around.stop(session)
-
-    def _seq_of(self, slot: Slot, message_id: MessageId) -> Seq | None:
-        if slot.head.last_seq == 0:
-            return None
-        unconfirmed = slot.ids.get(message_id)
-        return unconfirmed if unconfirmed is not None else self.projection.seq_of(slot.head.session, message_id)
-
-    def _target(self, slot: Slot, command: AnyCommand) -> Seq | None:
-        return self._seq_of(slot, command.message_id) if isinstance(command, Cancel) and command.message_id else None
 
     def _forward(self, record: Record, at: InputPosition, home: PartitionNo, forwarded: bytes | None) -> None:
         if forwarded is not None:
             self._bury(record, at, BadCommand("misrouted", "the record was forwarded once and is still not at home"), None)
             return
-        here = (FORWARDED_HEADER, f"{self.number}/{record.offset}".encode())
-        self._set_aside(at, Topic.MESSAGES, home, record.key, record.value, (*record.headers, here))
+        self._set_aside(at, Topic.MESSAGES, home, record.key, record.value, forward_headers(record, self.number))
 
     def _bury(self, record: Record, at: InputPosition, why: BadCommand, waiter: bytes | None) -> None:
         log.warning("partition %d, offset %d of chat.messages: %s: %s", self.number, record.offset, why.reason, why)
-        value = None if why.reason == "session-erased" else record.value
-        headers: list[tuple[str, bytes]] = [
-            ("reason", why.reason.encode()),
-            ("topic", Topic.MESSAGES.encode()),
-            ("partition", b"%d" % self.number),
-            ("offset", b"%d" % record.offset),
-        ]
-        if record.key is not None:
-            headers.append(("key", record.key))
-        if value is not None and len(value) > self._limits.dead_letter_bytes:
-            headers.append(("cut", b"%d" % len(value)))
-            value = value[: self._limits.dead_letter_bytes]
-        key = b"%d/%d" % (self.number, record.offset)
+        key, value, headers = dead_letter(record, self.number, why, self._limits.dead_letter_bytes)
         self._answer_later(waiter, Refused(why.reason))
-        self._set_aside(at, Topic.DEAD_LETTERS, PartitionNo(0), key, value, tuple(headers))
+        self._set_aside(at, Topic.DEAD_LETTERS, PartitionNo(0), key, value, headers)
 
     def _set_aside(
         self,
@@ -225,75 +193,31 @@ class Partition:
 
     # -- appending ------------------------------------------------------------------------------------------------
 
-    def _open_slot(self, session: SessionId) -> Slot:
-        if len(self._slots) >= 2 * self._limits.cached_sessions:
-            self._slots = {name: slot for name, slot in self._slots.items() if slot.pending}
-        slot = self._slots[session] = Slot(self.projection.session(session), {})
-        return slot
-
-    def _slot(self, session: SessionId) -> Slot:
-        return self._slots.get(session) or self._open_slot(session)
-
     def _append(self, slot: Slot, event: AnyEvent, input_at: InputPosition | None = None) -> None:
         """Log first: append, evolve in memory, and do not wait."""
         value = codec.write_event(event)
         after = evolve(slot.head, event, input_at)
-        brought = brought_id(event)
-        if brought:
-            slot.ids[brought] = event.seq
-        slot.head = after
-        slot.pending += 1
-        key = claims.event_key(event.session, event.seq, self._claim_name)
-        self._send(key, event, value, input_at, after)
-
-    def _send(
-        self,
-        key: bytes,
-        event: AnyEvent | None,
-        value: bytes,
-        input_at: InputPosition | None = None,
-        after: Session | None = None,
-    ) -> None:
-        position, published = self._unrecorded()
-        headers = [self._claim_header]
-        if input_at is not None:
-            headers.append((claims.INPUT_HEADER, claims.write_position(input_at)))
-        if position is not None:
-            headers.append((claims.POS_HEADER, claims.write_position(position)))
-        if published is not None:
-            headers.append((claims.PUB_HEADER, b"%d" % published))
-        pending = Pending(self, event, value, input_at, after, position, published, self._around.clock_s())
-        self._appended += 1
-        self._pending.append(pending)
-        self._pending_bytes += len(value) + _RECORD_OVERHEAD_BYTES
+        slot.appended(event, after)
         try:
-            self._around.append(pending, key, tuple(headers))
+            self._appends.event(event, value, after, input_at, self.inputs.position)
         except LogError as error:
             self._end(Doubt(f"an append could not be sent: {error}"))
-
-    def _unrecorded(self) -> tuple[InputPosition | None, Offset | None]:
-        """Position and published where they moved since a record last carried them, and from now on they are carried."""
-        position, published = self.inputs.position, self._around.published()
-        moved = position if position > self._carried_position else None
-        later = published if published > self._carried_published else None
-        self._carried_position, self._carried_published = position, max(published, self._carried_published)
-        return moved, later
 
     def tick(self) -> None:
         """About once in Limits.mark_s: record a moved position that nothing carried, and look for an overdue ack."""
         if self.over:
             return
-        if self._pending and self._around.clock_s() - self._pending[0].at_s > self._limits.append_s:
+        oldest = self._appends.oldest
+        if oldest is not None and self._around.clock_s() - oldest.at_s > self._limits.append_s:
             self._end(Doubt(f"no ack for {self._limits.append_s:g} s"))
-            return
-        self.mark()
+        else:
+            self._mark()
 
-    def mark(self) -> None:
-        """Append a mark if position or published moved since a record last carried them."""
-        moved = self.inputs.position > self._carried_position or self._around.published() > self._carried_published
-        if moved and not self.over:
-            self._marks += 1
-            self._send(claims.mark_key(self._claim_name, self._marks), None, b"{}")
+    def _mark(self) -> None:
+        try:
+            self._appends.mark(self.inputs.position)
+        except LogError as error:
+            self._end(Doubt(f"a mark could not be sent: {error}"))
 
     # -- confirming -----------------------------------------------------------------------------------------------
 
@@ -310,7 +234,7 @@ class Partition:
 
     def _place_ack(self, pending: Pending, offset: Offset) -> None:
         expected = self.projection.next_offset
-        if not self._pending or pending is not self._pending[0] or offset < expected:
+        if pending is not self._appends.oldest or offset < expected:
             self._end(Doubt(f"an ack at offset {offset} came where {expected} was expected"))
         elif offset > expected:
             # Somebody wrote in between: whether that ends our claim is for the fold to say.
@@ -319,6 +243,7 @@ class Partition:
         else:
             self._confirm(pending, offset)
 
+    @_ends_on_broken_table
     def on_gap(self, records: Sequence[Record], stop: Offset) -> None:
         """What stood between two of our records; `stop` is the offset of the second."""
         if self.over or self._held_acks is None:
@@ -339,8 +264,6 @@ class Partition:
         self.settle()
 
     def _confirm(self, pending: Pending, offset: Offset) -> None:
-        self._pending.popleft()
-        self._pending_bytes -= len(pending.value) + _RECORD_OVERHEAD_BYTES
         event, after, projection = pending.event, pending.after, self.projection
         if event is not None and after is not None:
             if not projection.confirm(event, pending.value, offset, pending.input_at, after):
@@ -348,18 +271,15 @@ class Partition:
                 return
             self._after_confirm(event, pending, offset)
         projection.carry(pending.position, pending.published, offset)
-        self._confirmed += 1
+        self._appends.confirm()
 
     def _after_confirm(self, event: AnyEvent, pending: Pending, offset: Offset) -> None:
-        slot = self._slots[event.session]
-        slot.pending -= 1
-        brought = brought_id(event)
-        if brought:
-            slot.ids.pop(brought, None)
+        self._slots.open(event.session).confirmed(event)
         if isinstance(event, Public):
             self._around.publish(offset, event, pending.value)
         self._touched[event.session] = event if isinstance(event, MessageAccepted) else None
 
+    @_ends_on_broken_table
     def settle(self) -> None:
         """After a batch of acks: table, then readers and answers, then what the sessions owe."""
         if self.over:
@@ -374,27 +294,30 @@ class Partition:
         self._watch_limits()
 
     def _advance(self) -> None:
-        self.inputs.advance(self._confirmed)
-        while self._answers and self._answers[0][0] <= self._confirmed:
+        self.inputs.advance(self._appends.confirmed)
+        while self._answers and self._answers[0][0] <= self._appends.confirmed:
             _, waiter, answer = self._answers.popleft()
             self._around.answer(waiter, answer)
 
     def _answer_later(self, waiter: bytes | None, answer: Answer) -> None:
         """An answer rests on what is appended so far, so it waits until that is confirmed."""
         if waiter is not None:
-            self._answers.append((self._appended, waiter, answer))
+            self._answers.append((self._appends.made, waiter, answer))
 
     def _watch_limits(self) -> None:
-        full = len(self._pending) >= self._limits.unconfirmed_records or self._pending_bytes >= self._limits.unconfirmed_bytes
-        if full and not self._paused:
+        count, size_bytes = len(self._appends), self._appends.size_bytes
+        if not self._paused and (count >= self._limits.unconfirmed_records or size_bytes >= self._limits.unconfirmed_bytes):
             self._paused = True
             self._around.set_paused(True)
-        elif self._paused and len(self._pending) * 2 <= self._limits.unconfirmed_records and not full:
+        elif (
+            self._paused and count * 2 <= self._limits.unconfirmed_records and size_bytes * 2 <= self._limits.unconfirmed_bytes
+        ):
             self._paused = False
             self._around.set_paused(False)
 
     # -- turns ----------------------------------------------------------------------------------------------------
 
+    @_ends_on_broken_table
     def start(self) -> None:
         """Before the first inbound record: end of the turns a dead process was in, then what the state owes."""
         table = self.projection.table
@@ -402,14 +325,14 @@ class Partition:
             self._resume(SessionId(key[len(rows.RUNNING) :].decode()), value)
         for key, _ in list(table.scan(rows.OWED, rows.after_prefix(rows.OWED))):
             session = SessionId(key[len(rows.OWED) :].decode())
-            slot = self._slots.get(session)
+            slot = self._slots.find(session)
             if slot is None or not slot.pending:
                 self._react(session, None)
 
     def _resume(self, session: SessionId, value: bytes) -> None:
-        slot, now = self._slot(session), self._around.now()
+        slot, now = self._slots.open(session), self._around.now()
         running = slot.head.running
-        if running is None or value != running_value(running):
+        if running is None or value != rows.running_value(running.turn, running.version):
             self.projection.table.write([(rows.running_key(session), None)])
         elif running.resumed >= self._limits.resumes:
             crash_loop = Failed(code="crash-loop", detail=f"the process died {running.resumed} times in this turn")
@@ -421,7 +344,7 @@ class Partition:
         debt = react(self.projection.session(session))
         if debt is None or self.over:
             return
-        slot = self._slot(session)
+        slot = self._slots.open(session)
         running = slot.head.running
         if running is None or (running.turn, running.version) != (debt.turn, debt.version):
             return  # its end is appended already, only not confirmed
@@ -431,11 +354,12 @@ class Partition:
         else:
             self._around.run(session, running, event if event is not None and event.seq == running.turn else None)
 
+    @_ends_on_broken_table
     def finish(self, session: SessionId, turn: Seq, version: int, outcome: Outcome) -> None:
         """A turn's attempts are over."""
         if self.over:
             return
-        slot = self._slot(session)
+        slot = self._slots.open(session)
         running = slot.head.running
         if running is None or (running.turn, running.version) != (turn, version):
             return  # cancelled meanwhile
@@ -449,7 +373,8 @@ class Partition:
 
     def move(self) -> None:
         """The partition was revoked, or the node stops: leave a mark if it can still land, and end."""
-        self.mark()
+        if not self.over:
+            self._mark()
         self._end(Moved())
 
     def distrust(self, doubt: Doubt) -> None:
@@ -464,16 +389,4 @@ class Partition:
     @property
     def unconfirmed(self) -> int:
         """How many appends are not confirmed."""
-        return len(self._pending)
-
-
-def running_value(running: Running) -> bytes:
-    """The value of a `running/` row: which turn and version was started."""
-    return b"%d/%d" % (running.turn, running.version)
-
-
-def _answer(event: AnyEvent, after: Session) -> Answer:
-    if isinstance(event, MessageRefused):
-        return Refused(event.code)
-    position = next((i for i, owed in enumerate(after.queue, 1) if owed.turn == event.seq), 0)
-    return Accepted(event.seq, position)
+        return len(self._appends)

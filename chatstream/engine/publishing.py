@@ -14,7 +14,7 @@ from typing import Final
 
 from chatstream.core import codec
 from chatstream.core.claims import Headers, session_of_key
-from chatstream.core.errors import BadInput, LogError
+from chatstream.core.errors import BadInput, LogError, LogUnavailable
 from chatstream.core.events import AnyEvent, Public
 from chatstream.core.ids import Offset, PartitionNo, SessionId
 from chatstream.engine.projection import Projection

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable
 
 from chatstream.core.claims import Headers
+from chatstream.core.errors import TableBroken
 from chatstream.core.events import AnyEvent, MessageAccepted
 from chatstream.core.ids import Offset, PartitionNo, Seq, SessionId, Version
 from chatstream.core.session import Outcome, Partial, Running
@@ -11,15 +12,15 @@ from chatstream.engine.clock import rfc3339
 from chatstream.engine.desk import Answer
 from chatstream.engine.feed import Feed
 from chatstream.engine.gateway import Gateway
-from chatstream.engine.partition import Partition, running_value
+from chatstream.engine.partition import Partition
 from chatstream.engine.producers import EventProducer, SideProducer
 from chatstream.engine.projection import Projection
 from chatstream.engine.publishing import Publisher
-from chatstream.engine.surroundings import End, Pending
+from chatstream.engine.surroundings import Doubt, End, Pending
 from chatstream.engine.turns import Job, Turns
 from chatstream.log.port import Ack, Group, Log, Topic
 from chatstream.table import rows
-from chatstream.table.port import Table
+from chatstream.table.port import Change, Table
 
 
 class Parts:
@@ -133,7 +134,7 @@ class Seat:
         left = self._parts.turns.abandon(self)
         if left:
             # The process lives, so these calls did not end in a crash.
-            self.table.write([(rows.running_key(session), None) for session in left])
+            self._write_local([(rows.running_key(session), None) for session in left])
         self._parts.gateway.lose(self.number)
         self._on_end(self, end)
         self._parts.feed.wake_all()
@@ -146,7 +147,13 @@ class Seat:
         return self.projection.table
 
     def started(self, session: SessionId, turn: Seq, version: Version) -> None:
-        self.table.write([(rows.running_key(session), running_value(Running(turn, version)))])
+        self._write_local([(rows.running_key(session), rows.running_value(turn, version))])
+
+    def _write_local(self, changes: list[Change]) -> None:
+        try:
+            self.table.write(changes)
+        except TableBroken as error:
+            self.writer.distrust(Doubt(f"the table is broken: {error}", producer=False))
 
     def finish(self, session: SessionId, turn: Seq, version: Version, outcome: Outcome) -> None:
         self.writer.finish(session, turn, version, outcome)

@@ -19,7 +19,7 @@ import msgspec
 from chatstream.core.claims import Ownership
 from chatstream.core.codec import type_name
 from chatstream.core.events import AnyEvent, ReplyCompleted, Terminal, brought_id
-from chatstream.core.ids import MessageId, Offset, Seq, SessionId
+from chatstream.core.ids import MessageId, Offset, Seq, SessionId, Version
 from chatstream.core.session import Session
 from chatstream.table.port import Change, View
 
@@ -93,6 +93,11 @@ def owed_key(session: SessionId) -> bytes:
 
 def running_key(session: SessionId) -> bytes:
     return RUNNING + session.encode()
+
+
+def running_value(turn: Seq, version: Version) -> bytes:
+    """Which turn and version a `running/` row says was started."""
+    return b"%d/%d" % (turn, version)
 
 
 def ghost_key(session: SessionId, record_key: bytes) -> bytes:
