@@ -1,0 +1,57 @@
+"""The application: routes, what handlers find under which key, and how it starts and ends."""
+
+from collections.abc import Mapping
+
+from aiohttp import web
+
+from chatstream.core.limits import Limits
+from chatstream.engine.desk import Desk
+from chatstream.web import events, health, sending, sessions
+from chatstream.web.bodies import body_bytes_most
+from chatstream.web.boundary import Boundary
+from chatstream.web.metrics import HttpMetrics
+from chatstream.web.settings import DESK, LIMITS, REGISTRY, SETTINGS, EngineCounters, WebSettings
+
+SESSION = "/v1/sessions/{session}"
+
+
+def _no_counters() -> Mapping[str, float]:
+    return {}
+
+
+def make_app(
+    desk: Desk, limits: Limits, settings: WebSettings | None = None, counters: EngineCounters = _no_counters
+) -> web.Application:
+    """The HTTP side of a node. counters: the engine's own numbers for /metrics."""
+    settings = settings or WebSettings()
+    metrics = HttpMetrics()
+    app = web.Application(
+        middlewares=[Boundary(settings, metrics).middleware()],
+        client_max_size=body_bytes_most(limits),
+    )
+    app[DESK] = desk
+    app[LIMITS] = limits
+    app[SETTINGS] = settings
+    app[REGISTRY] = health.registry_of(desk, counters, metrics)
+    app.add_routes(routes())
+    app.on_shutdown.append(_end_waits)
+    return app
+
+
+def routes() -> list[web.RouteDef]:
+    """Every route. HEAD stands beside GET where a GET may wait: HEAD must not."""
+    return [
+        web.get("/healthz", health.healthz),
+        web.get("/readyz", health.readyz),
+        web.get("/metrics", health.metrics),
+        web.get(SESSION, sessions.get_session),
+        web.get(SESSION + "/messages", sessions.get_messages),
+        web.post(SESSION + "/messages", sending.post_message),
+        web.get(SESSION + "/events", events.get_events, allow_head=False),
+        web.head(SESSION + "/events", events.head_events),
+    ]
+
+
+async def _end_waits(app: web.Application) -> None:
+    """Before connections are closed: held requests are answered now, or the server would wait for them a long time."""
+    app[DESK].feed.close()

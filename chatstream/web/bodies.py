@@ -1,0 +1,103 @@
+"""The body of a POST as a message."""
+
+from typing import Final
+from uuid import uuid4
+
+from aiohttp import web
+from msgspec.structs import replace
+from multidict import CIMultiDictProxy
+
+from chatstream.core import codec, ids
+from chatstream.core.commands import AnyCommand, Message
+from chatstream.core.errors import BadId
+from chatstream.core.ids import MessageId
+from chatstream.core.limits import Limits
+from chatstream.web.problems import Problem, bad_field
+
+IDEMPOTENCY_KEY: Final = "Idempotency-Key"
+
+_CHARSETS: Final = frozenset({"utf-8", "utf8", "us-ascii", "ascii"})
+
+
+def body_bytes_most(limits: Limits) -> int:
+    """Largest raw body: a command may be twice as large as JSON written with `\\\\u` escapes as it is in the log."""
+    return 2 * limits.command_bytes
+
+
+async def read_body(request: web.Request, most_bytes: int) -> bytes:
+    """The raw body. Raises Problem (413, 415) before reading what is too long or packed."""
+    if "Content-Encoding" in request.headers:
+        raise Problem(415, "unsupported-encoding", "send the body as it is, without Content-Encoding")
+    length = request.content_length
+    if length is not None and length > most_bytes:
+        raise Problem(413, "too-large", f"the body has {length} bytes, at most {most_bytes} are taken")
+    return await request.read()
+
+
+def read_message(headers: CIMultiDictProxy[str], body: bytes, limits: Limits) -> Message:
+    """A body and its headers as a message, which always has an id then. Raises BadCommand, BadId, Problem (400, 415)."""
+    if not body:
+        raise Problem(400, "empty", "the request has no body")
+    is_json = _is_json(headers.get("Content-Type"), body)
+    command = codec.read_json_command(body, limits) if is_json else _text_command(body, limits)
+    if not isinstance(command, Message):
+        raise Problem(400, "bad-command", "only messages are sent here")
+    return _with_id(command, headers)
+
+
+def _is_json(content_type: str | None, body: bytes) -> bool:
+    """JSON or plain text? Without a Content-Type an object is taken for JSON, as it is on chat.messages."""
+    if content_type is None:
+        if body.lstrip(b" \t\r\n")[:1] == b"{":
+            return True
+        raise Problem(415, "unsupported-media-type", "say Content-Type: text/plain or application/json")
+    kind, _, parameters = content_type.partition(";")
+    kind = kind.strip().lower()
+    if parameters and _charset(parameters) not in _CHARSETS:
+        raise Problem(415, "unsupported-charset", "only UTF-8 is taken")
+    if kind in ("application/json", "text/plain"):
+        return kind == "application/json"
+    raise Problem(415, "unsupported-media-type", f"Content-Type is text/plain or application/json, not {kind or 'empty'}")
+
+
+def _charset(parameters: str) -> str:
+    for parameter in parameters.split(";"):
+        name, _, value = parameter.partition("=")
+        if name.strip().lower() == "charset":
+            return value.strip().strip('"').lower()
+    return "utf-8"
+
+
+def _text_command(body: bytes, limits: Limits) -> AnyCommand:
+    try:
+        text = body.decode()
+    except UnicodeDecodeError as error:
+        raise Problem(400, "not-utf8", f"the body is not UTF-8: {error}") from error
+    # Through JSON, so that what a message may be is checked in one place.
+    return codec.read_json_command(codec.write_command(Message(text=text)), limits)
+
+
+def _with_id(message: Message, headers: CIMultiDictProxy[str]) -> Message:
+    given = _idempotency_key(headers)
+    if given and message.message_id and given != message.message_id:
+        raise bad_field(IDEMPOTENCY_KEY, "bad-id", "Idempotency-Key and message_id differ: give one of them")
+    if message.message_id:
+        return message
+    chosen = given or MessageId(uuid4().hex)
+    return replace(message, command_id=chosen, message_id=chosen)
+
+
+def _idempotency_key(headers: CIMultiDictProxy[str]) -> MessageId | None:
+    given = headers.getall(IDEMPOTENCY_KEY, ())
+    if not given:
+        return None
+    if len(given) > 1:
+        raise bad_field(IDEMPOTENCY_KEY, "bad-id", "Idempotency-Key was given more than once")
+    key = given[0]
+    # The header's standard wants a quoted string, most clients send it bare: both are the same key.
+    if len(key) >= 2 and key[0] == key[-1] == '"':
+        key = key[1:-1]
+    try:
+        return ids.message_id(key)
+    except BadId as error:
+        raise bad_field(IDEMPOTENCY_KEY, "bad-id", str(error)) from error

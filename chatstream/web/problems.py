@@ -1,0 +1,169 @@
+"""Problem documents (RFC 9457): what every refused request is answered with, and which error becomes which."""
+
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+from typing import Any, Final
+
+import msgspec
+from aiohttp import web
+
+from chatstream.core.errors import (
+    BadCommand,
+    BadInput,
+    ChatstreamError,
+    LogUnavailable,
+    NotOwner,
+    OutcomeUnknown,
+    QueueFull,
+    RecordTooLarge,
+    Restoring,
+    TableBroken,
+    TooManyReaders,
+)
+
+CONTENT_TYPE: Final = "application/problem+json"
+
+TYPE_PREFIX: Final = "urn:chatstream:problem:"
+"""A problem's `type` is this and its code: a name, not an address, so that it is the same everywhere."""
+
+
+class Problem(Exception):
+    """A request is refused.
+
+    code: short and stable, for programs. detail: for people, says what to change. extra: further members of the
+    document. headers: further headers of the answer.
+    """
+
+    def __init__(
+        self,
+        status: int,
+        code: str,
+        detail: str,
+        *,
+        retryable: bool = False,
+        retry_after_s: int | None = None,
+        errors: Sequence[Mapping[str, str]] = (),
+        extra: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(f"{status} {code}: {detail}")
+        self.status = status
+        self.code = code
+        self.detail = detail
+        self.retryable = retryable
+        self.retry_after_s = retry_after_s
+        self.errors = errors
+        self.extra = extra or {}
+        self.headers = headers or {}
+
+
+def bad_field(field: str, code: str, detail: str) -> Problem:
+    """A 400 that names the parameter, header or member that is wrong."""
+    return Problem(400, code, detail, errors=[{"field": field, "detail": detail}])
+
+
+def document(problem: Problem, request_id: str) -> bytes:
+    """The problem as JSON."""
+    fields: dict[str, Any] = {
+        "type": TYPE_PREFIX + problem.code,
+        "title": HTTPStatus(problem.status).phrase,
+        "status": problem.status,
+        "detail": problem.detail,
+        "instance": request_id,
+        "code": problem.code,
+        "retryable": problem.retryable,
+    }
+    if problem.retry_after_s is not None:
+        fields["retry_after_s"] = problem.retry_after_s
+    if problem.errors:
+        fields["errors"] = problem.errors
+    return msgspec.json.encode(fields | dict(problem.extra))
+
+
+def response(problem: Problem, request_id: str) -> web.Response:
+    """The problem as an answer."""
+    answer = web.Response(status=problem.status, body=document(problem, request_id), content_type=CONTENT_TYPE)
+    answer.headers.update(problem.headers)
+    answer.headers["Cache-Control"] = "no-store"
+    if problem.retry_after_s is not None:
+        answer.headers["Retry-After"] = str(problem.retry_after_s)
+    return answer
+
+
+_BUSY: Final[tuple[tuple[type[ChatstreamError], str], ...]] = (
+    (OutcomeUnknown, "outcome-unknown"),
+    (Restoring, "restoring"),
+    (LogUnavailable, "log-unavailable"),
+    # Not `queue-full`: that is a session's own queue, and a 429.
+    (QueueFull, "overloaded"),
+    (TooManyReaders, "too-many-readers"),
+    (TableBroken, "table-broken"),
+)
+"""What may go better a little later: 503 with Retry-After."""
+
+_STATUS_OF_REASON: Final = {
+    "turn-in-progress": 409,
+    "not-running": 409,
+    "queue-full": 429,
+    "session-erased": 410,
+    "too-large": 413,
+}
+"""Reasons of refusals and dead letters that are not plainly 400."""
+
+_DETAIL_OF_REASON: Final = {
+    "turn-in-progress": "a turn is running and the message was sent with on_busy=reject; send it again when it has ended",
+    "not-running": "there is no such turn to cancel: it has ended, or there never was one",
+    "queue-full": "the session has as many waiting turns as it may; the id stays free: send it again later",
+    "session-erased": "the session was erased; its id is never used again",
+    "too-large": "the message is too large",
+}
+
+
+def of_error(error: ChatstreamError, retry_after_s: int) -> Problem:
+    """Which problem an error of ours is."""
+    match error:
+        case NotOwner():
+            extra = {"owner": error.url, "partition": error.partition}
+            return Problem(421, error.code, str(error), retryable=True, extra=extra)
+        case RecordTooLarge():
+            return Problem(413, "too-large", str(error))
+        case BadCommand():
+            return Problem(_STATUS_OF_REASON.get(error.reason, 400), error.reason, str(error))
+        case BadInput():
+            return Problem(400, error.code, str(error))
+        case _:
+            return _of_trouble(error, retry_after_s)
+
+
+def _of_trouble(error: ChatstreamError, retry_after_s: int) -> Problem:
+    for kind, code in _BUSY:
+        if isinstance(error, kind):
+            return Problem(503, code, str(error) or code, retryable=True, retry_after_s=retry_after_s)
+    return Problem(500, error.code, str(error), retryable=error.retryable)
+
+
+def of_refusal(reason: str, retry_after_s: int) -> Problem:
+    """Which problem it is that a command was decided against. reason: as in engine.desk.Refused."""
+    status = _STATUS_OF_REASON.get(reason, 400)
+    retryable = reason in ("turn-in-progress", "queue-full")
+    detail = _DETAIL_OF_REASON.get(reason, f"the message was refused: {reason}")
+    return Problem(status, reason, detail, retryable=retryable, retry_after_s=retry_after_s if retryable else None)
+
+
+_CODE_OF_STATUS: Final = {
+    404: "no-such-route",
+    405: "method-not-allowed",
+    413: "too-large",
+}
+
+
+def of_http(error: web.HTTPException) -> Problem:
+    """aiohttp's own refusals as problems; of their headers only Allow is kept."""
+    code = _CODE_OF_STATUS.get(error.status, "bad-request" if error.status < 500 else "internal")
+    allow = error.headers.get("Allow")
+    detail = {
+        404: "there is nothing at this path",
+        405: f"this path answers {allow}",
+        413: "the request's body is larger than this node takes",
+    }.get(error.status, error.reason)
+    return Problem(error.status, code, detail, headers={"Allow": allow} if allow else None)

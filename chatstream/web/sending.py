@@ -1,0 +1,159 @@
+"""POST /v1/sessions/{id}/messages: put a message on the log, and answer when it is confirmed, or when it is answered."""
+
+from typing import Final, assert_never
+
+import msgspec
+from aiohttp import web
+
+from chatstream.core import codec
+from chatstream.core.commands import Message
+from chatstream.core.errors import NotOwner, OutcomeUnknown, Restoring, TableBroken
+from chatstream.core.events import AnyEvent, MessageAccepted, ReplyCancelled, ReplyCompleted, ReplyFailed
+from chatstream.core.ids import MessageId, Seq, SessionId, session_id
+from chatstream.engine.desk import Accepted, Answer, Desk, Refused, Repeated, Unnumbered
+from chatstream.table import reads, rows
+from chatstream.table.port import View
+from chatstream.web import bodies, problems
+from chatstream.web.problems import Problem
+from chatstream.web.settings import DESK, HELD, LIMITS, SETTINGS, WebSettings
+from chatstream.web.waiting import PREFER, PREFERENCE_APPLIED, Sent, preferred_wait_s, settle_restore, wait_for_end
+
+
+class Receipt(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The body of a 202. seq: None while the message is stored but not numbered. position: None when its turn has ended."""
+
+    session: SessionId
+    message_id: MessageId
+    seq: Seq | None
+    status: reads.MessageStatus
+    position: int | None
+    duplicate: bool = False
+
+
+class Exchange(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The body of a 200: a message and what was replied."""
+
+    message: reads.Item
+    reply: reads.Item
+    duplicate: bool = False
+
+
+_encode: Final = msgspec.json.Encoder().encode
+JSON: Final = "application/json"
+
+
+async def post_message(request: web.Request) -> web.Response:
+    """Send a message. See the contract's "Send"."""
+    app = request.app
+    desk, limits, settings = app[DESK], app[LIMITS], app[SETTINGS]
+    session = session_id(request.match_info["session"])
+    body = await bodies.read_body(request, bodies.body_bytes_most(limits))
+    message = bodies.read_message(request.headers, body, limits)
+    wait_s = preferred_wait_s(request.headers.getall(PREFER, []), limits.poll_s)
+    if not wait_s:
+        answer = await _submit(desk, settings, session, message)
+        return _receipt(desk, _sent(desk, session, message, answer, settings), answer)
+    request[HELD] = True
+    # Watching begins before the message is sent: its reply may be there as soon as its number is.
+    with desk.feed.watch(session) as watch:
+        answer = await _submit(desk, settings, session, message)
+        sent = _sent(desk, session, message, answer, settings)
+        ending = await wait_for_end(desk, watch, sent, wait_s)
+        if isinstance(answer, Unnumbered) and ending is not None and sent.seq is not None:
+            _check_same(desk.table(session), session, message, sent.seq)
+        response = _receipt(desk, sent, None) if ending is None else _exchange(desk.table(session), sent, ending)
+        response.headers[PREFERENCE_APPLIED] = f"wait={wait_s}"
+        return response
+
+
+async def _submit(desk: Desk, settings: WebSettings, session: SessionId, message: Message) -> Answer:
+    await settle_restore(desk, session, settings.restore_hold_s)
+    if desk.stopping:
+        raise Problem(503, "stopping", "this node is shutting down", retryable=True, retry_after_s=settings.retry_after_s)
+    try:
+        return await desk.submit(session, message)
+    except OutcomeUnknown as error:
+        raise Problem(
+            503,
+            error.code,
+            "the log did not answer in time; send the message again under the same message_id",
+            retryable=True,
+            retry_after_s=settings.retry_after_s,
+            extra={"message_id": message.message_id, "session": session},
+        ) from error
+
+
+def _sent(desk: Desk, session: SessionId, message: Message, answer: Answer, settings: WebSettings) -> Sent:
+    """What the answer says of the message. Raises Problem where it was refused or its id belongs to another."""
+    match answer:
+        case Accepted():
+            return Sent(session, message.message_id, answer.seq)
+        case Repeated():
+            _check_same(desk.table(session), session, message, answer.seq)
+            return Sent(session, message.message_id, answer.seq, repeated=True)
+        case Unnumbered():
+            return Sent(session, message.message_id, None)
+        case Refused():
+            raise problems.of_refusal(answer.reason, settings.retry_after_s)
+        case _:
+            assert_never(answer)
+
+
+def _check_same(view: View, session: SessionId, message: Message, seq: Seq) -> None:
+    first = _event(view, session, seq)
+    if isinstance(first, MessageAccepted) and (first.text, first.content) == (message.text, message.content):
+        return
+    raise Problem(
+        422, "idempotency-conflict", "this id was used for something else in this session: send new text under a new id"
+    )
+
+
+def _event(view: View, session: SessionId, seq: int) -> AnyEvent:
+    entry = rows.read_entry(view, session, seq)
+    if entry is None:
+        raise TableBroken(f"event {seq} of session {session} is missing in the table")
+    return codec.read_event(entry.value)
+
+
+def _exchange(view: View, sent: Sent, ending: rows.Ending) -> web.Response:
+    assert sent.seq is not None  # a turn that ended has a number
+    message = _event(view, sent.session, sent.seq)
+    reply = _event(view, sent.session, ending.seq)
+    assert isinstance(message, MessageAccepted)
+    assert isinstance(reply, ReplyCompleted | ReplyFailed | ReplyCancelled)
+    exchange = Exchange(
+        message=reads.user_item(message, reads.STATUS_OF_ENDING[ending.type]),
+        reply=reads.reply_item(reply),
+        duplicate=sent.repeated,
+    )
+    return web.Response(body=_encode(exchange), content_type=JSON)
+
+
+def _receipt(desk: Desk, sent: Sent, answer: Answer | None) -> web.Response:
+    receipt = Receipt(
+        session=sent.session,
+        message_id=sent.message_id,
+        seq=sent.seq,
+        status="waiting",
+        position=None,
+        duplicate=sent.repeated,
+    )
+    place = f"/v1/sessions/{sent.session}"
+    if sent.seq is not None:
+        standing = _standing(desk, sent, answer)
+        receipt = msgspec.structs.replace(receipt, status=standing.status, position=standing.position)
+        place = f"{place}/messages?after={sent.seq - 1}"
+    return web.Response(status=202, body=_encode(receipt), content_type=JSON, headers={"Location": place})
+
+
+def _standing(desk: Desk, sent: Sent, answer: Answer | None) -> reads.Standing:
+    """Where the message is: as its owner told just now for a new one, else as the table has it. answer: None if it is old."""
+    if isinstance(answer, Accepted):
+        return reads.Standing("waiting" if answer.position else "running", answer.position)
+    assert sent.seq is not None
+    try:
+        view = desk.table(sent.session).snapshot()
+    except (NotOwner, Restoring):
+        return reads.Standing("waiting", None)
+    now = reads.head(view, sent.session)
+    return reads.standing(view, sent.session, reads.places_of(now), sent.seq)

@@ -1,0 +1,169 @@
+"""GET /v1/sessions/{id} and its messages: what the conversation is now."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import msgspec
+from aiohttp import web
+
+from chatstream.core.ids import PartitionNo, Seq, SessionId, session_id
+from chatstream.core.session import Session
+from chatstream.engine.desk import Desk
+from chatstream.table import reads
+from chatstream.web.conditional import NO_CACHE, matches
+from chatstream.web.problems import Problem, bad_field
+from chatstream.web.settings import DESK, LIMITS, SETTINGS
+from chatstream.web.tokens import token
+from chatstream.web.waiting import table_of
+
+PAGE_DEFAULT: Final = 50
+
+_SEQ_DIGITS_MOST: Final = 16
+"""As many as a token has; longer numbers name no event."""
+
+_encode: Final = msgspec.json.Encoder().encode
+
+
+class Page(msgspec.Struct, frozen=True, kw_only=True):
+    """The body of GET …/messages. previous: for `before`; next: for `after`; offset: where to start following events."""
+
+    data: list[reads.Item]
+    has_more: bool
+    next: int | None
+    previous: int | None
+    offset: str
+
+
+class Waiting(msgspec.Struct, frozen=True):
+    """A turn in the queue."""
+
+    turn: Seq
+    message_id: str
+    position: int
+
+
+class RunningTurn(msgspec.Struct, frozen=True):
+    """The turn whose answer comes next. attempt: of the call of the model that is made now, None between calls."""
+
+    turn: Seq
+    version: int
+    message_id: str
+    attempt: int | None
+
+
+class Overview(msgspec.Struct, frozen=True, kw_only=True):
+    """The body of GET …/sessions/{id}. queue: the first of the waiting turns; waiting: how many there are."""
+
+    session: SessionId
+    status: str
+    title: str
+    user: str
+    running: RunningTurn | None
+    queue: list[Waiting]
+    waiting: int
+    messages: int
+    replies: int
+    usage: dict[str, int]
+    created: str
+    updated: str
+    last_seq: Seq
+    offset: str
+    partition: PartitionNo
+    owner: str
+
+
+async def get_messages(request: web.Request) -> web.Response:
+    """A page of the conversation; works while a turn runs."""
+    app = request.app
+    session = session_id(request.match_info["session"])
+    limit, before, after = _page_asked(request.query, app[LIMITS].page)
+    table = await table_of(app[DESK], session, app[SETTINGS].restore_hold_s)
+    # One snapshot: what is on the page and where to follow from must agree, or a reader misses an event or sees it twice.
+    view = table.snapshot()
+    now = _known(reads.head(view, session))
+    # Whatever changes a message or its status is an event, so the session's last seq tells the page's state.
+    etag = f'"{now.last_seq}"'
+    headers = {"ETag": etag, "Cache-Control": NO_CACHE}
+    if matches(request.headers.get("If-None-Match"), etag):
+        return web.Response(status=304, headers=headers)
+    found = reads.conversation(view, session, limit, before, after)
+    page = Page(
+        data=found.items,
+        has_more=found.has_more,
+        next=found.next,
+        previous=found.previous,
+        offset=token(found.last_seq),
+    )
+    return web.Response(body=_encode(page), content_type="application/json", headers=headers)
+
+
+def _page_asked(query: Mapping[str, str], most: int) -> tuple[int, int | None, int | None]:
+    limit = _number(query, "limit")
+    if limit is not None and not 1 <= limit <= most:
+        raise bad_field("limit", "bad-parameter", f"limit is 1 to {most}")
+    before, after = _number(query, "before"), _number(query, "after")
+    if before is not None and after is not None:
+        raise bad_field("after", "bad-parameter", "give before or after, not both")
+    return min(PAGE_DEFAULT, most) if limit is None else limit, before, after
+
+
+def _number(query: Mapping[str, str], name: str) -> int | None:
+    given = query.get(name)
+    if given is None:
+        return None
+    if not (given.isascii() and given.isdecimal() and len(given) <= _SEQ_DIGITS_MOST):
+        raise bad_field(name, "bad-parameter", f"{name} is a number without sign, of at most {_SEQ_DIGITS_MOST} digits")
+    return int(given)
+
+
+def _known(now: Session) -> Session:
+    if now.last_seq == 0:
+        raise Problem(404, "no-such-session", f"there is no session {now.session} yet: send it a message")
+    return now
+
+
+async def get_session(request: web.Request) -> web.Response:
+    """What a session is doing."""
+    app = request.app
+    session = session_id(request.match_info["session"])
+    table = await table_of(app[DESK], session, app[SETTINGS].restore_hold_s)
+    overview = _overview(app[DESK], _known(reads.head(table, session)), app[LIMITS].page)
+    headers = {"Cache-Control": NO_CACHE}
+    return web.Response(body=_encode(overview), content_type="application/json", headers=headers)
+
+
+def _overview(desk: Desk, now: Session, queue_most: int) -> Overview:
+    call = desk.running(now.session)
+    return Overview(
+        session=now.session,
+        status=_status(now, call is not None),
+        title=now.title,
+        user=now.user,
+        running=_running(now, call),
+        queue=[Waiting(owed.turn, owed.message_id, place) for place, owed in enumerate(now.queue[:queue_most], start=1)],
+        waiting=len(now.queue),
+        messages=now.messages,
+        replies=now.replies,
+        usage={"input_tokens": now.input_tokens, "output_tokens": now.output_tokens},
+        created=now.created,
+        updated=now.updated,
+        last_seq=now.last_seq,
+        offset=token(now.last_seq),
+        partition=desk.partition_of(now.session),
+        owner=desk.node_id,
+    )
+
+
+def _running(now: Session, call: tuple[Any, int] | None) -> RunningTurn | None:
+    running = now.running
+    if running is None:
+        return None
+    attempt = call[1] if call is not None and call[0] == running.message_id else None
+    return RunningTurn(running.turn, running.version, running.message_id, attempt)
+
+
+def _status(now: Session, is_called: bool) -> str:
+    """A turn that is owed while no call is made for it waits: for a free call, or between two attempts."""
+    if now.running is None:
+        return "failed" if now.failed else "idle"
+    return "running" if is_called else "waiting"

@@ -1,0 +1,39 @@
+"""What a node's HTTP side can be told, and the typed keys under which handlers find what they need."""
+
+from collections.abc import Callable, Mapping
+from typing import Final
+
+import msgspec
+from aiohttp import web
+from prometheus_client import CollectorRegistry
+
+from chatstream.core.limits import Limits
+from chatstream.engine.desk import Desk
+
+EngineCounters = Callable[[], Mapping[str, float]]
+"""Gives the engine's own counters by name when /metrics is asked for; they only grow."""
+
+
+class WebSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """Times are in seconds."""
+
+    allowed_hosts: frozenset[str] = frozenset()
+    """Names under which the node may be asked, beside loopback; lower case, without port."""
+    allowed_origins: frozenset[str] = frozenset()
+    """Origins whose pages may use the node, beside its own: `https://chat.example`."""
+    poll_s: float = 25.0
+    """Longest time of a long poll; it ends up to a tenth earlier, so that pollers do not all come back at once."""
+    restore_hold_s: float = 5.0
+    """How long a request is held while its partition is being restored."""
+    retry_after_s: int = 1
+    """What `Retry-After` says where nothing better is known."""
+
+
+DESK: Final = web.AppKey("desk", Desk)
+LIMITS: Final = web.AppKey("limits", Limits)
+SETTINGS: Final = web.AppKey("settings", WebSettings)
+REGISTRY: Final = web.AppKey("registry", CollectorRegistry)
+
+HELD: Final = web.RequestKey("held", bool)
+"""On a request that waits on purpose: its time says nothing about how fast the node is."""
+REQUEST_ID: Final = web.RequestKey("request_id", str)
