@@ -1,0 +1,164 @@
+"""Asks Kafka about topics, and creates and changes them. Blocking calls say so; the others are for the event loop."""
+
+import asyncio
+import time
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
+from typing import Any, Final, TypeVar
+
+import msgspec
+from confluent_kafka import KafkaError, KafkaException, TopicCollection, TopicPartition
+from confluent_kafka.admin import (
+    AdminClient,
+    AlterConfigOpType,
+    ConfigEntry,
+    ConfigResource,
+    ConfigSource,
+    NewTopic,
+    OffsetSpec,
+    ResourceType,
+)
+
+from chatstream.core.errors import LogUnavailable
+from chatstream.core.ids import Offset, PartitionNo
+from chatstream.log.kafka_errors import error_of, translated
+from chatstream.log.kafka_settings import KafkaSettings
+from chatstream.log.port import Topic, TopicIdentity
+
+REQUEST_S: Final = 10.0
+"""For one answer of the cluster."""
+
+RETRY_S: Final = 0.05
+
+_T = TypeVar("_T")
+_LEADERLESS: Final = (
+    KafkaError.NOT_LEADER_FOR_PARTITION,
+    KafkaError.LEADER_NOT_AVAILABLE,
+    KafkaError.FENCED_LEADER_EPOCH,
+    KafkaError.UNKNOWN_LEADER_EPOCH,
+    KafkaError.REPLICA_NOT_AVAILABLE,
+    KafkaError.OFFSET_NOT_AVAILABLE,
+    KafkaError._TRANSPORT,
+)
+_MISSING: Final = (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC)
+
+
+class TopicFacts(msgspec.Struct, frozen=True):
+    """A topic as it is. config: Kafka's own names; own: those that were set on the topic itself."""
+
+    id: str
+    partitions: int
+    replication_factor: int
+    config: dict[str, str]
+    own: frozenset[str]
+
+
+class KafkaAdmin:
+    """One admin client."""
+
+    def __init__(self, settings: KafkaSettings) -> None:
+        settings.check()
+        try:
+            self._client = AdminClient(settings.admin_config())
+        except KafkaException as error:
+            raise translated(error, "the Kafka settings cannot be used") from error
+        self._where = settings.bootstrap_servers
+
+    def connect(self, wait_s: float = REQUEST_S) -> None:
+        """Wait for a broker's answer; blocks. Raises LogUnavailable."""
+        try:
+            self._client.list_topics(timeout=wait_s)
+        except KafkaException as error:
+            raise LogUnavailable(f"no Kafka broker answers at {self._where}: {error_of(error).str()}") from error
+
+    async def identify(self) -> dict[Topic, TopicIdentity]:
+        """Those of our topics that exist. Raises LogUnavailable."""
+        names = [topic.value for topic in Topic]
+        asked = self._client.describe_topics(TopicCollection(names), request_timeout=REQUEST_S)
+        found: dict[Topic, TopicIdentity] = {}
+        for name, future in asked.items():
+            described = await _answer(future, f"describing {name}")
+            if described is not None:
+                found[Topic(name)] = TopicIdentity(str(described.topic_id), len(described.partitions))
+        return found
+
+    async def bounds(self, topic: Topic, partition: PartitionNo) -> tuple[Offset, Offset]:
+        """(first offset kept, high watermark). Raises LogUnavailable."""
+        doing = f"asking for the ends of {topic}/{partition}"
+        deadline_s = time.monotonic() + REQUEST_S
+        while True:
+            try:
+                return await self._ends(topic, partition)
+            except KafkaException as error:
+                # While a partition changes its leader; the library does not repeat this request by itself.
+                if error_of(error).code() not in _LEADERLESS or time.monotonic() > deadline_s:
+                    raise translated(error, doing) from error
+            await asyncio.sleep(RETRY_S)
+
+    async def _ends(self, topic: Topic, partition: PartitionNo) -> tuple[Offset, Offset]:
+        # Two requests: one cannot ask for both ends of a partition. Uncommitted by default, so the end is no LSO.
+        first = self._offset(topic, partition, OffsetSpec.earliest())
+        end = self._offset(topic, partition, OffsetSpec.latest())
+        low, high = await asyncio.gather(asyncio.wrap_future(first), asyncio.wrap_future(end))
+        return Offset(low.offset), Offset(high.offset)
+
+    def _offset(self, topic: Topic, partition: PartitionNo, spec: OffsetSpec) -> "Future[Any]":
+        place = TopicPartition(topic.value, partition)
+        return self._client.list_offsets({place: spec}, request_timeout=REQUEST_S)[place]
+
+    def facts(self, names: Sequence[str]) -> dict[str, TopicFacts]:
+        """The topics among names that exist; blocks. Raises LogUnavailable, or BadSettings when it is not allowed."""
+        asked = self._client.describe_topics(TopicCollection(list(names)), request_timeout=REQUEST_S)
+        described = {name: _wait(future, f"describing {name}") for name, future in asked.items()}
+        there = {name: each for name, each in described.items() if each is not None}
+        if not there:
+            return {}
+        resources = [ConfigResource(ResourceType.TOPIC, name) for name in there]
+        configs = self._client.describe_configs(resources, request_timeout=REQUEST_S)
+        entries = {
+            resource.name: _wait(future, f"reading the config of {resource.name}") for resource, future in configs.items()
+        }
+        return {name: _facts(each, entries[name] or {}) for name, each in there.items()}
+
+    def create(self, name: str, partitions: int, replication_factor: int, config: Mapping[str, str]) -> None:
+        """Create a topic; one that exists meanwhile is left as it is; blocks. Raises as facts does."""
+        topic = NewTopic(name, partitions, replication_factor, config=dict(config))
+        future = self._client.create_topics([topic], request_timeout=REQUEST_S, operation_timeout=REQUEST_S)[name]
+        _wait(future, f"creating {name}", unless=(KafkaError.TOPIC_ALREADY_EXISTS,))
+
+    def configure(self, name: str, config: Mapping[str, str]) -> None:
+        """Set these of a topic's settings and leave the others; blocks. Raises as facts does."""
+        entries = [
+            ConfigEntry(key, value, incremental_operation=AlterConfigOpType.SET) for key, value in sorted(config.items())
+        ]
+        resource = ConfigResource(ResourceType.TOPIC, name, incremental_configs=entries)
+        for future in self._client.incremental_alter_configs([resource], request_timeout=REQUEST_S).values():
+            _wait(future, f"changing the config of {name}")
+
+
+async def _answer(future: "Future[_T]", doing: str) -> _T | None:
+    try:
+        return await asyncio.wrap_future(future)
+    except KafkaException as error:
+        if error_of(error).code() in _MISSING:
+            return None
+        raise translated(error, doing) from error
+
+
+def _wait(future: "Future[_T]", doing: str, unless: tuple[int, ...] = _MISSING) -> _T | None:
+    try:
+        return future.result(timeout=2 * REQUEST_S)
+    except KafkaException as error:
+        if error_of(error).code() in unless:
+            return None
+        raise translated(error, doing) from error
+
+
+def _facts(described: Any, entries: Mapping[str, Any]) -> TopicFacts:
+    return TopicFacts(
+        id=str(described.topic_id),
+        partitions=len(described.partitions),
+        replication_factor=min((len(each.replicas) for each in described.partitions), default=0),
+        config={name: entry.value or "" for name, entry in entries.items()},
+        own=frozenset(name for name, entry in entries.items() if entry.source == ConfigSource.DYNAMIC_TOPIC_CONFIG.value),
+    )

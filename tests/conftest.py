@@ -1,0 +1,22 @@
+"""Fixtures of more than one folder of tests."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.broker import Cluster, fresh_topics, require_kafka
+
+
+@pytest.fixture(scope="session")
+def kafka() -> Iterator[Cluster]:
+    """One broker for the whole run (with xdist: one per worker, started when the first test needs it)."""
+    require_kafka()
+    with Cluster(1) as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def bootstrap(kafka: Cluster) -> str:
+    """The broker's address, with our five topics made anew: 4 partitions each."""
+    fresh_topics(kafka.bootstrap)
+    return kafka.bootstrap
