@@ -230,6 +230,21 @@ class _Stream:
     async def _only_thinking(self) -> None:
         await self._events([*self._start(), *_thinking(0), *_end("max_tokens")])
 
+    async def _memory_create(self) -> None:
+        """Asks for its memory tool: writes the message down."""
+        await self._tool_use({"command": "create", "path": "/memories/notes.txt", "file_text": self._text})
+
+    async def _memory_view(self) -> None:
+        await self._tool_use({"command": "view", "path": "/memories/notes.txt"})
+
+    async def _tool_use(self, asked: Json) -> None:
+        block = {"type": "tool_use", "id": "toolu_fake", "name": "memory", "input": {}}
+        parts = [json.dumps(asked)[:10], json.dumps(asked)[10:]]
+        deltas = [_delta(1, {"type": "input_json_delta", "partial_json": part}) for part in parts]
+        start = {"type": "content_block_start", "index": 1, "content_block": block}
+        stop = {"type": "content_block_stop", "index": 1}
+        await self._events([*self._start(), *_block(0, ["One moment. "]), start, *deltas, stop, *_end("tool_use")])
+
     def _words(self) -> list[str]:
         return [f"{word} " for word in f"You said: {self._text} ✓".split(" ")]
 
@@ -259,6 +274,7 @@ BEHAVIOURS: Final = (
     *("ok", "dribble", "silent", "no-bytes", "stall", "cut", "no-stop", "no-stop-at-all", "nothing"),
     *("error-event", "error-event-refused", "error-event-unknown", "malformed", "disorder", "headless", "unknown-event"),
     *("empty", "empty-text", "refusal", "refusal-midway", "max-tokens", "two-blocks", "thinking", "only-thinking"),
+    *("memory-create", "memory-view"),
 )
 
 

@@ -119,10 +119,11 @@ RETRYABLE = [
 ]
 ANSWERED = ["ok", "dribble", "unknown-event", "empty", "empty-text", "refusal-midway", "max-tokens", "two-blocks", "thinking"]
 HELD = ["silent", "no-bytes", "stall"]
+USED_ELSEWHERE = ["only-thinking", "memory-create", "memory-view"]
 
 
 def test_every_behaviour_of_the_service_is_tried_below() -> None:
-    tried = {*(name for name, _ in REFUSED), *(name for name, _ in RETRYABLE), *ANSWERED, *HELD, "only-thinking"}
+    tried = {*(name for name, _ in REFUSED), *(name for name, _ in RETRYABLE), *ANSWERED, *HELD, *USED_ELSEWHERE}
     assert tried == set(BEHAVIOURS)
     assert set(REFUSALS) < set(BEHAVIOURS)
 
