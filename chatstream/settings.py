@@ -31,6 +31,8 @@ from chatstream.core.limits import Limits
 CONFIG_FILE: Final = Path("chatstream.toml")
 """Read from the current directory when no file is named."""
 ENV_PREFIX: Final = "CHATSTREAM_"
+PARTITIONS_MAX: Final = 1024
+"""Each has a table with files of its own open; one process has no use for more."""
 
 
 class Address(msgspec.Struct, frozen=True):
@@ -75,6 +77,8 @@ class Settings(BaseSettings):
     """Listen beyond loopback although nobody has to log in."""
     allow_host: Annotated[tuple[str, ...], NoDecode] = ()
     """Names under which the node may be called beside loopback ones (the Host header); comma-separated in the environment."""
+    allow_origin: Annotated[tuple[str, ...], NoDecode] = ()
+    """Origins whose pages may use this node, like https://chat.example; comma-separated in the environment."""
     advertise: str = ""
     """The URL under which other nodes reach this one; default: made from listen."""
     data: Path = Path("data")
@@ -88,6 +92,8 @@ class Settings(BaseSettings):
     """Create topics that are missing on Kafka."""
     topics: Path | None = None
     """A topics.yaml of your own; default: the one that comes with chatstream."""
+    partitions: int = 16
+    """Embedded log: how many partitions it is made with; fixed for life. On Kafka the topics say it."""
     fsync: bool = False
     """Embedded log: sync every batch to the disk, so that a loss of power loses nothing. A killed process never does."""
     responder: str = ""
@@ -118,7 +124,7 @@ class Settings(BaseSettings):
         named = init_settings.init_kwargs.get("config")
         return init_settings, env_settings, InitSettingsSource(settings_cls, read_toml(named))
 
-    @field_validator("allow_host", mode="before")
+    @field_validator("allow_host", "allow_origin", mode="before")
     @classmethod
     def _names(cls, value: object) -> object:
         return tuple(name.strip() for name in value.split(",") if name.strip()) if isinstance(value, str) else value
@@ -149,6 +155,13 @@ class Settings(BaseSettings):
     def _max_tokens(cls, value: int) -> int:
         if value < 1:
             raise ValueError("is at least 1")
+        return value
+
+    @field_validator("partitions")
+    @classmethod
+    def _partitions(cls, value: int) -> int:
+        if not 1 <= value <= PARTITIONS_MAX:
+            raise ValueError(f"is 1 to {PARTITIONS_MAX}")
         return value
 
     @field_validator("drain")

@@ -111,6 +111,8 @@ def test_an_address_is_written_as_it_was_read() -> None:
         ({"drain": -1}, "drain: is between 0 and 3600 seconds"),
         ({"drain": 3601}, "drain: is between 0 and 3600 seconds"),
         ({"max_tokens": 0}, "max_tokens: is at least 1"),
+        ({"partitions": 0}, "partitions: is 1 to 1024"),
+        ({"partitions": 1025}, "partitions: is 1 to 1024"),
         ({"log_level": "loud"}, "log_level: "),
         ({"advertise": "chat:80"}, "advertise: is a URL"),
         ({"advertise": "http://chat/x"}, "advertise: is a URL"),
@@ -124,6 +126,7 @@ def test_a_wrong_setting_gets_one_line_that_names_it(flags: dict[str, Any], part
 def test_limits_hold_at_their_edge() -> None:
     assert make_limits({"calls": 1}).calls == 1
     assert load({"drain": 3600}).drain == 3600
+    assert load({"partitions": 1024}).partitions == 1024
 
 
 def test_a_file_that_is_not_toml_gets_one_line(tmp_path: Path) -> None:

@@ -1,0 +1,17 @@
+"""The command line: the outermost ring. `main` is the program `chatstream`.
+
+app     the commands by name, and the one place where errors become a line and an exit code
+flags   flags that several commands share
+up      a node
+talk    send, history, tail: over HTTP to a node
+client  the HTTP client behind them
+topics  topics plan, apply, check
+replay  the table, rebuilt and compared
+doctor  what is wrong here
+
+Nothing heavy is imported before a command needs it: `chatstream send` has to feel like `echo`.
+"""
+
+from chatstream.cli.app import main
+
+__all__ = ["main"]

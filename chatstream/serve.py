@@ -1,0 +1,213 @@
+"""The assembly of a node: which log, which tables, which responder, and HTTP in front."""
+
+import asyncio
+import logging
+import os
+import signal
+import socket
+import uuid
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager, closing
+from pathlib import Path
+from typing import Final
+
+import msgspec
+from aiohttp import web
+
+from chatstream.core.errors import BadId, BadSettings, ChatstreamError
+from chatstream.core.ids import NodeId, message_id
+from chatstream.engine.node import Node
+from chatstream.log.port import Log
+from chatstream.respond import loading
+from chatstream.settings import Address, Settings
+from chatstream.table.rocks import RocksTableStore
+from chatstream.web.app import make_app
+from chatstream.web.settings import WebSettings
+
+log = logging.getLogger(__name__)
+
+NODE_ID_FILE: Final = "node-id"
+TABLES: Final = "tables"
+LOG: Final = "log"
+BACKLOG: Final = 1024
+"""Connections that wait to be accepted: a burst of clients must not see a refusal. The system may allow fewer."""
+HTTP_SHUTDOWN_S: Final = 2.0
+"""For answers under way when everything behind them has stopped; waiting readers were woken before."""
+
+
+class CannotListen(ChatstreamError):
+    """The address cannot be listened on: it is taken, or not this machine's."""
+
+    code = "cannot-listen"
+
+
+class NodeFailed(ChatstreamError):
+    """The node met what it cannot go on from, and says so in its log: start it again, its conversations are in the log."""
+
+    code = "node-failed"
+
+
+class Serving(msgspec.Struct, frozen=True):
+    """A node that runs. url: where it really listens. log and model: what a person is told about them."""
+
+    node: Node
+    url: str
+    log: str
+    model: str
+
+
+@asynccontextmanager
+async def serving(settings: Settings) -> AsyncIterator[Serving]:
+    """A node, from its settings to answering HTTP, and back.
+
+    1. What a person may have got wrong comes first and costs nothing to take back: the data directory, the responder's
+       name, the address.
+    2. The log, and its topics: without them there is nothing to join.
+    3. The engine joins the group. The address was bound before, because other nodes are told it.
+    4. HTTP last: whoever can connect gets an answer.
+    On the way out the engine stops first (it needs the log, and wakes those who wait over HTTP), then HTTP, then the rest.
+
+    Raises BadSettings, CannotListen, DirectoryInUse, LogUnavailable, LogReplaced.
+    """
+    node_id = keep_node_id(settings.data)
+    spec = settings.responder or loading.default_spec(os.environ)
+    make_responder = loading.load(spec, system=loading.system_text(settings.system), max_tokens=settings.max_tokens)
+    limits = settings.make_limits()
+    async with AsyncExitStack() as stack:
+        listener = stack.enter_context(bound(settings.address))
+        port = int(listener.getsockname()[1])
+        opened = await stack.enter_async_context(opened_log(settings, node_id))
+        tables = stack.enter_context(closing(RocksTableStore(settings.data / TABLES)))
+        responder = make_responder()
+        stack.push_async_callback(responder.close)
+        node = Node(log=opened, tables=tables, responder=responder, limits=limits, node_id=node_id, url=settings.url(port))
+        app = make_app(node, limits=limits, settings=_web_settings(settings))
+        runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=HTTP_SHUTDOWN_S)
+        stack.push_async_callback(runner.cleanup)
+        stack.push_async_callback(node.stop, drain_s=settings.drain)
+        await node.start()
+        await runner.setup()
+        await web.SockSite(runner, listener, backlog=BACKLOG).start()
+        yield Serving(node, f"http://{Address(settings.address.host, port)}", _log_name(settings), spec)
+
+
+@asynccontextmanager
+async def opened_log(settings: Settings, node_id: NodeId) -> AsyncIterator[Log]:
+    """The log that the settings name, open, with all its topics. Raises as `serving` does."""
+    opened = _make_log(settings, node_id)
+    await opened.open()
+    try:
+        yield opened
+    finally:
+        await opened.close()
+
+
+def keep_node_id(data: Path) -> NodeId:
+    """The node's id: made once, then the one in the data directory, which is made when missing. Raises BadSettings."""
+    path = data / NODE_ID_FILE
+    try:
+        data.mkdir(parents=True, exist_ok=True)
+        if path.exists():
+            return NodeId(message_id(path.read_text(encoding="ascii").strip()))
+        made = NodeId(f"node-{uuid.uuid4().hex[:12]}")
+        fresh = path.with_suffix(f".{os.getpid()}")
+        fresh.write_text(f"{made}\n", encoding="ascii")
+        # At once or not at all: half an id would be another node's.
+        fresh.replace(path)
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadSettings(f"data: {data} cannot be used: {error}") from error
+    except BadId as error:
+        raise BadSettings(f"data: {path} does not hold a node's id; remove it to get a new one") from error
+    return made
+
+
+def bound(address: Address) -> socket.socket:
+    """A socket bound to the address, not listening yet. Raises CannotListen."""
+    try:
+        family, kind, protocol, _, place = socket.getaddrinfo(
+            address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        listener = socket.socket(family, kind, protocol)
+        try:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind(place)
+            # Listening already keeps a second node from binding the same port meanwhile.
+            listener.listen(BACKLOG)
+        except OSError:
+            listener.close()
+            raise
+    except OSError as error:
+        raise CannotListen(f"cannot listen on {address}: {error.strerror}; choose another with --listen") from error
+    listener.setblocking(False)
+    return listener
+
+
+def run(settings: Settings, announce: Callable[[Serving], None]) -> None:
+    """Serve until SIGTERM or SIGINT; a second signal ends the process at once. Raises as `serving` does, and NodeFailed."""
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        runner.run(_serve(settings, announce))
+
+
+async def _serve(settings: Settings, announce: Callable[[Serving], None]) -> None:
+    told = _Told()
+    try:
+        async with serving(settings) as served:
+            told.starting = None
+            announce(served)
+            await asyncio.wait([told.stop, served.node.failed], return_when=asyncio.FIRST_COMPLETED)
+            if served.node.failed.done() and (error := served.node.failed.exception()) is not None:
+                raise NodeFailed(f"the node cannot go on: {type(error).__name__}: {error}") from error
+            log.info("stopping; a second signal ends the process at once")
+    except asyncio.CancelledError:
+        # Told to stop while the log did not answer yet: there was nothing to leave.
+        if not told.stop.done():
+            raise
+
+
+class _Told:
+    """What signals have said. stop: completes with the first one. starting: the task to cancel while it still starts."""
+
+    def __init__(self) -> None:
+        loop = asyncio.get_running_loop()
+        self.stop: asyncio.Future[None] = loop.create_future()
+        self.starting = asyncio.current_task()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._tell, number)
+
+    def _tell(self, number: int) -> None:
+        if self.stop.done():
+            os._exit(128 + number)
+        self.stop.set_result(None)
+        if self.starting is not None:
+            self.starting.cancel()
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    try:
+        import uvloop
+    except ImportError:
+        return None
+    return uvloop.new_event_loop
+
+
+def _make_log(settings: Settings, node_id: NodeId) -> Log:
+    if settings.bootstrap_servers:
+        from chatstream.log.kafka import KafkaLog
+
+        return KafkaLog(bootstrap_servers=settings.bootstrap_servers, node_id=node_id, overrides=settings.librdkafka)
+    from chatstream.log.embedded import EmbeddedLog
+
+    return EmbeddedLog(settings.data / LOG, partitions=settings.partitions, fsync=settings.fsync)
+
+
+def _log_name(settings: Settings) -> str:
+    if settings.bootstrap_servers:
+        return f"Kafka at {settings.bootstrap_servers}"
+    return f"the embedded log in {settings.data}"
+
+
+def _web_settings(settings: Settings) -> WebSettings:
+    return WebSettings(
+        allowed_hosts=frozenset(name.lower() for name in settings.allow_host),
+        allowed_origins=frozenset(settings.allow_origin),
+    )
