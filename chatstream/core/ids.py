@@ -59,9 +59,13 @@ def known_id(raw: str) -> MessageId:
     return MessageId(_well_formed(raw, "message id"))
 
 
-def place_id(partition: int, offset: int) -> MessageId:
-    """The id of a command that brought none: its place on the inbound topic, the same on every reading."""
-    return MessageId(f"{RESERVED_PREFIX}{partition}-{offset}")
+def place_id(partition: int, offset: int, generation: int = 0) -> MessageId:
+    """The id of a command that brought none: its place on the inbound topic, the same on every reading.
+
+    The generation stands in it once there was more than one, since offsets start again with each.
+    """
+    place = f"{generation}.{offset}" if generation else f"{offset}"
+    return MessageId(f"{RESERVED_PREFIX}{partition}-{place}")
 
 
 def _well_formed(raw: str, what: str) -> str:

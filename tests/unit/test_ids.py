@@ -32,3 +32,9 @@ def test_ids_we_make_ourselves_cannot_be_given_but_named() -> None:
 
 def test_places_compare_by_generation_first() -> None:
     assert NO_INPUT < InputPosition(0, 0) < InputPosition(0, 9) < InputPosition(1, -1) < InputPosition(1, 0)
+
+
+def test_the_same_offset_of_an_adopted_topic_is_another_id() -> None:
+    assert place_id(3, 17, 1) == "k-3-1.17"
+    assert len({place_id(3, 17, generation) for generation in range(3)} | {place_id(3, 117)}) == 4
+    assert known_id(place_id(3, 17, 1)) == "k-3-1.17"
