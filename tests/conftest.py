@@ -7,6 +7,14 @@ import pytest
 from tests.broker import Cluster, fresh_topics, require_kafka
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests that need Kafka stay on one worker: two would start two brokers each, and disturb each other's clocks."""
+    for item in items:
+        if item.get_closest_marker("kafka") is not None:
+            item.add_marker(pytest.mark.xdist_group("kafka"))
+
+
 @pytest.fixture(scope="session")
 def kafka() -> Iterator[Cluster]:
     """One broker for the whole run (with xdist: one per worker, started when the first test needs it)."""
