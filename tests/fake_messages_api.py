@@ -61,6 +61,7 @@ class FakeMessagesApi:
         self.script = list(script)
         self.word_delay_s = word_delay_s
         self._calls_by_text: Counter[str] = Counter()
+        self._called = asyncio.Condition()
 
     def app(self) -> web.Application:
         app = web.Application(client_max_size=64 * 1024 * 1024)
@@ -81,9 +82,16 @@ class FakeMessagesApi:
         finally:
             await runner.cleanup()
 
+    async def until_calls(self, calls: int) -> None:
+        """Waits until there were that many; the caller sets the deadline."""
+        async with self._called:
+            await self._called.wait_for(lambda: self.calls >= calls)
+
     async def _messages(self, request: web.Request) -> web.StreamResponse:
         body = await request.json()
         self.calls += 1
+        async with self._called:
+            self._called.notify_all()
         self.requests.append(body)
         self.headers.append({name.lower(): value for name, value in request.headers.items()})
         text = _last_text(body)

@@ -46,7 +46,8 @@ class Turn(Protocol):
     """One user message to be answered.
 
     attempt: 1 for the first call of the model for this turn. The history is read when first asked for, in order,
-    without this turn's own message; it fits the prompt window (Limits.prompt_tokens).
+    without this turn's own message; it fits the prompt window (Limits.prompt_tokens). Reading it costs: leave it alone
+    where it is not needed. A responder that is not async uses its turn in a thread, so reads must be safe there.
     """
 
     @property
