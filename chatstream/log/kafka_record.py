@@ -28,4 +28,8 @@ def _headers_of(message: Message) -> tuple[tuple[str, bytes], ...]:
         return _NO_HEADERS
     if not headers:
         return _NO_HEADERS
-    return tuple([(name, value if value is not None else b"") for name, value in headers])
+    for header in headers:
+        if header[1] is None:
+            return tuple([(name, value or b"") for name, value in headers])
+    # The library's own pairs are kept: making them again costs as much as all the rest of a record.
+    return tuple(headers)
