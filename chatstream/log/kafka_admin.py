@@ -126,6 +126,17 @@ class KafkaAdmin:
         future = self._client.create_topics([topic], request_timeout=REQUEST_S, operation_timeout=REQUEST_S)[name]
         _wait(future, f"creating {name}", unless=(KafkaError.TOPIC_ALREADY_EXISTS,))
 
+    def wait_until_led(self, names: Sequence[str]) -> None:
+        """Wait until every partition of them has a leader: a new topic is not there at once; blocks. Raises LogUnavailable."""
+        deadline_s = time.monotonic() + REQUEST_S
+        while time.monotonic() < deadline_s:
+            asked = self._client.describe_topics(TopicCollection(list(names)), request_timeout=REQUEST_S)
+            found = [_wait(future, f"describing {name}") for name, future in asked.items()]
+            if all(each is not None and all(part.leader for part in each.partitions) for each in found):
+                return
+            time.sleep(RETRY_S)
+        raise LogUnavailable(f"after {REQUEST_S:.0f} s not every partition of {', '.join(names)} has a leader")
+
     def configure(self, name: str, config: Mapping[str, str]) -> None:
         """Set these of a topic's settings and leave the others; blocks. Raises as facts does."""
         entries = [
