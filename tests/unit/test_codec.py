@@ -152,6 +152,7 @@ def test_a_cancel_may_name_a_message_that_brought_no_id() -> None:
         (b'{"text":5}', "bad-command"),
         (b'{"type":"message","text":null,"user":3}', "bad-command"),
         (b'{"text":"a","metadata":{"x":1e999}}', "bad-command"),
+        (b'{"type":1e999,"text":5}', "bad-command"),
         (b'{"text":"a","on_busy":"wait"}', "bad-command"),
         (b'{"text":"a","content":[{"type":"text","text":"b"}]}', "bad-command"),
         (b'{"text":"a","message_id":"a","command_id":"b"}', "bad-command"),
