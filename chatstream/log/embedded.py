@@ -13,8 +13,9 @@ nothing; with fsync the disk has it too, and a loss of power loses nothing eithe
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from types import TracebackType
 from typing import Final
 from uuid import uuid4
 
@@ -28,12 +29,13 @@ from rocksdict import (
     DBRecoveryMode,
     Options,
     Rdict,
+    ReadOptions,
     WriteBatch,
     WriteOptions,
 )
 
 from chatstream.core.claims import Headers
-from chatstream.core.errors import BadSettings, DirectoryInUse, LogError, LogUnavailable, UnknownFormat
+from chatstream.core.errors import BadSettings, DirectoryInUse, LogUnavailable, UnknownFormat
 from chatstream.core.ids import Offset, PartitionNo
 from chatstream.core.limits import MIB
 from chatstream.log.embedded_group import EmbeddedGroup
@@ -96,21 +98,23 @@ _decoder: Final = msgspec.msgpack.Decoder(_Row)
 _meta_decoder: Final = msgspec.msgpack.Decoder(_Meta)
 
 
-@contextlib.contextmanager
-def _translated(path: Path) -> Iterator[None]:
-    """RocksDB's errors in our words. rocksdict raises them as bare Exception, hence the broad clause."""
-    try:
-        yield
-    except LogError:
-        raise
-    except Exception as error:
-        if type(error) is not Exception and not isinstance(error, DbClosedError):
-            raise
+class _Translated:
+    """RocksDB's errors in our words. rocksdict raises them as bare Exception, so they are told by exactly that type."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if kind is None or not (kind is Exception or issubclass(kind, (OSError, DbClosedError))):
+            return
         if any(sign in str(error) for sign in _LOCKED):
             raise DirectoryInUse(
-                f"another process has the log in {path} open: stop it, or choose another data directory"
+                f"another process has the log in {self._path} open: stop it, or choose another data directory"
             ) from error
-        raise LogUnavailable(f"the log in {path} cannot be used: {error}") from error
+        raise LogUnavailable(f"the log in {self._path} cannot be used: {error}") from error
 
 
 class RocksFiles:
@@ -118,6 +122,7 @@ class RocksFiles:
 
     def __init__(self, path: Path, partitions: int) -> None:
         self._path = path
+        self._translated = _Translated(path)
         self._partitions = partitions
         self._db: Rdict | None = None
         self._cache = Cache(8 * MIB)
@@ -125,16 +130,16 @@ class RocksFiles:
 
     def open(self) -> dict[Place, tuple[Offset, Offset]]:
         """See Files. Raises BadSettings for another partition count, UnknownFormat for a newer program's files."""
-        with _translated(self._path):
+        with self._translated:
             self._path.mkdir(parents=True, exist_ok=True)
             self._db = Rdict(str(self._path), _options(self._cache), access_type=AccessType.read_write())
             self._db.set_write_options(_write_options())
-        try:
+        with contextlib.ExitStack() as opened:
+            opened.callback(self.close)
             self.meta = self._read_meta()
-            return {place: self._bounds(place) for place in self._places()}
-        except BaseException:
-            self.close()
-            raise
+            bounds = {place: self._bounds(place) for place in self._places()}
+            opened.pop_all()
+        return bounds
 
     def write(self, records: Sequence[tuple[Place, Record]]) -> None:
         """See Files."""
@@ -142,30 +147,32 @@ class RocksFiles:
         for place, record in records:
             row = _Row(record.at_ms, record.key, record.value, record.headers)
             batch.put(_key(place, record.offset), _encoder.encode(row))
-        with _translated(self._path):
+        with self._translated:
             self._opened().write(batch)
 
     def sync(self) -> None:
         """See Files. flush_wal, since rocksdict's write holds the GIL while the disk works, and this does not."""
-        with _translated(self._path):
+        with self._translated:
             self._opened().flush_wal(sync=True)
 
     def read(self, place: Place, start: int, stop: int, most: int, bytes_most: int) -> list[Record]:
         """See Files."""
         records: list[Record] = []
-        last = _key(place, stop)
-        with _translated(self._path):
-            for key, raw in self._opened().items(from_key=_key(place, start)):
-                assert isinstance(key, bytes)
-                if key >= last:
-                    break
-                row = _decoder.decode(raw)
+        bounded = ReadOptions()
+        bounded.set_iterate_upper_bound(_key(place, stop))
+        with self._translated:
+            # Not items(): that ends silently at a damaged block, while status() tells.
+            cursor = self._opened().iter(bounded)
+            cursor.seek(_key(place, start))
+            while len(records) < most and cursor.valid():
+                raw = cursor.value()
                 bytes_most -= len(raw)
                 if records and bytes_most < 0:
                     break
-                records.append(Record(Offset(_offset(key)), row.key, row.value, row.headers, row.at_ms))
-                if len(records) >= most:
-                    break
+                row = _decoder.decode(raw)
+                records.append(Record(Offset(_offset(cursor.key())), row.key, row.value, row.headers, row.at_ms))
+                cursor.next()
+            cursor.status()
         return records
 
     def forget(self, place: Place, start: int) -> None:
@@ -173,7 +180,7 @@ class RocksFiles:
         batch = WriteBatch(raw_mode=True)
         batch.delete_range(_key(place, 0), _key(place, start))
         batch.put(_START + _prefix(place), start.to_bytes(8, "big"))
-        with _translated(self._path):
+        with self._translated:
             self._opened().write(batch)
 
     def commit(self, offsets: Mapping[PartitionNo, Offset]) -> None:
@@ -181,7 +188,7 @@ class RocksFiles:
         batch = WriteBatch(raw_mode=True)
         for partition, offset in offsets.items():
             batch.put(_COMMIT + _prefix((Topic.MESSAGES, partition)), offset.to_bytes(8, "big"))
-        with _translated(self._path):
+        with self._translated:
             self._opened().write(batch)
 
     def committed(self, partition: PartitionNo) -> int:
@@ -191,12 +198,12 @@ class RocksFiles:
     def close(self) -> None:
         """See Files."""
         if self._db is not None:
-            with _translated(self._path):
+            with self._translated:
                 self._db.close()
             self._db = None
 
     def _read_meta(self) -> _Meta:
-        with _translated(self._path):
+        with self._translated:
             raw = self._opened().get(_META)
             if raw is None:
                 meta = _Meta(FORMAT, {topic: uuid4().hex for topic in Topic}, self._partitions)
@@ -222,7 +229,7 @@ class RocksFiles:
 
     def _bounds(self, place: Place) -> tuple[Offset, Offset]:
         start = self._number(_START + _prefix(place))
-        with _translated(self._path):
+        with self._translated:
             cursor = self._opened().iter()
             cursor.seek_for_prev(_prefix(place) + b"\xff" * 8)
             key = cursor.key() if cursor.valid() else b""
@@ -231,7 +238,7 @@ class RocksFiles:
         return Offset(start), Offset(max(start, _offset(key) + 1) if mine else start)
 
     def _number(self, key: bytes) -> int:
-        with _translated(self._path):
+        with self._translated:
             return int.from_bytes(self._opened().get(key) or b"", "big")
 
     def _opened(self) -> Rdict:

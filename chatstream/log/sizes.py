@@ -22,10 +22,11 @@ RECORD_BYTES_MAX: Final[Mapping[Topic, int]] = MappingProxyType(
 
 _BATCH_BYTES: Final = 61
 """The header of one of Kafka's record batches (message format v2)."""
-_RECORD_BYTES: Final = 25
-"""The most that a record takes in it beside its key, value and headers: attributes and varints of up to 5 bytes."""
+_RECORD_BYTES: Final = 39
+"""The most that a record takes in it beside its key, value and headers: a byte of attributes,
+six varints of up to 5 bytes and one of up to 10, rounded up to a hundred together with the batch header."""
 _HEADER_BYTES: Final = 10
-"""The most that a header takes beside its name and value: two varints."""
+"""The most that a header takes beside its name and value: two varints of up to 5 bytes."""
 
 
 def record_bytes(key: bytes | None, value: bytes | None, headers: Headers) -> int:
