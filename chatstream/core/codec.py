@@ -233,7 +233,7 @@ def write_command(command: Message | Cancel) -> bytes:
 
 
 def write_event(event: AnyEvent) -> bytes:
-    """An event as one line of JSON, `type` first."""
+    """An event as one line of JSON, `type` first. What user code put into it went through `plain_json` before."""
     return _event_encoder.encode(event)
 
 
@@ -245,6 +245,14 @@ def write_json(value: object) -> bytes:
         return _event_encoder.encode(value)
     except (TypeError, ValueError, OverflowError, RecursionError) as error:
         raise BadInput(f"not a JSON value: {error}") from error
+
+
+def plain_json(value: Any) -> Any:
+    """What user code handed over, as every reader of the log will see it. Raises BadInput for what is no JSON value.
+
+    Without it the events in memory could differ from those read back: a date is a text there, a tuple a list.
+    """
+    return msgspec.json.decode(write_json(value))
 
 
 def read_event(value: bytes) -> AnyEvent:

@@ -1,6 +1,7 @@
 """Bytes on the topics to commands and events, and back."""
 
 import json
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -11,6 +12,7 @@ from chatstream.core.codec import (
     NESTING_MAX,
     UPCASTERS,
     nests_deeper,
+    plain_json,
     read_command,
     read_event,
     read_json_command,
@@ -336,3 +338,15 @@ def test_what_is_no_json_value_is_refused() -> None:
     for value in (object(), {"a": {1: object()}}, "\ud800", deep):
         with pytest.raises(BadInput):
             write_json(value)
+
+
+def test_what_user_code_hands_over_is_seen_as_it_will_be_read() -> None:
+    blocks = [{"type": "x", "when": datetime(2026, 1, 2, tzinfo=UTC), "pair": (1, 2), "rate": float("nan")}]
+    assert plain_json(["text", blocks]) == [
+        "text",
+        [{"type": "x", "when": "2026-01-02T00:00:00Z", "pair": [1, 2], "rate": None}],
+    ]
+    for value in (["\ud800"], [{"a": object()}], {"usage": {1j}}):
+        with pytest.raises(BadInput):
+            plain_json(value)
+    assert plain_json({"n": 10**30}) == {"n": 10**30}
