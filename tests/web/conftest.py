@@ -1,18 +1,20 @@
 """A running application on a fake engine, and a client of it."""
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
-from aiohttp import web
-from aiohttp.test_utils import TestClient, TestServer
+from aiohttp import ClientSession
 
 from chatstream.core.limits import Limits
 from chatstream.web.app import make_app
+from chatstream.web.server import HttpServer
 from chatstream.web.settings import WebSettings
 from tests.web.fake_desk import FakeDesk
 
-Client = TestClient[web.Request, web.Application]
+Client = ClientSession
 
 
 @pytest.fixture
@@ -45,10 +47,23 @@ async def client(desk: FakeDesk, limits: Limits, settings: WebSettings) -> Async
         yield client
 
 
-def start(desk: FakeDesk, limits: Limits, settings: WebSettings) -> Client:
-    """A client and its server, started on entering."""
-    app = make_app(desk, limits, settings, lambda: {"turns_completed": 7.0})
-    return TestClient(TestServer(app, handler_cancellation=True, access_log=None))
+@asynccontextmanager
+async def start(desk: FakeDesk, limits: Limits, settings: WebSettings) -> AsyncIterator[Client]:
+    """A client of a server that runs meanwhile."""
+    server = HttpServer(make_app(desk, limits, settings, lambda: {"turns_completed": 7.0}), "127.0.0.1", 0)
+    await server.start()
+    try:
+        async with ClientSession(f"http://127.0.0.1:{server.port}") as client:
+            yield client
+    finally:
+        await server.close()
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    """Let everyone else run until it holds; fails after ten seconds."""
+    async with asyncio.timeout(10):
+        while not holds():  # noqa: ASYNC110  # what is waited for is state of other tasks, and has no event
+            await asyncio.sleep(0)
 
 
 async def send(client: Client, text: str, session: str = "alice", **fields: Any) -> dict[str, Any]:

@@ -25,6 +25,7 @@ Responder = Callable[[Message], str | Failed | None]
 class FakeDesk:
     """One node that owns everything. What `trouble` holds is raised by the next calls of the named method.
 
+    on_hold: called when a request begins to wait for a restore.
     submitted: every command that reached the engine, whatever became of it.
     """
 
@@ -38,6 +39,7 @@ class FakeDesk:
         self.submitted: list[AnyCommand] = []
         self.answer_with: Answer | Exception | None = None
         self.table_trouble: Exception | None = None
+        self.on_hold: Callable[[], None] = lambda: None
         self.restored = asyncio.Event()
         self.statuses = [PartitionStatus(PartitionNo(0), "active", epoch=3)]
         self.attempt: int | None = 1
@@ -56,6 +58,7 @@ class FakeDesk:
         return self.rows(session)
 
     async def wait_for_table(self, session: SessionId, wait_s: float) -> Table:
+        self.on_hold()
         try:
             async with asyncio.timeout(wait_s):
                 await self.restored.wait()
