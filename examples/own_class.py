@@ -25,7 +25,7 @@ class WithFallback:
         spoken = False
         try:
             async for piece in self.first.respond(turn):
-                spoken = True
+                spoken = spoken or piece != ""
                 yield piece
         except ResponderError as error:
             # Half an answer of one model must not go on as half an answer of another: leave that to the next attempt.

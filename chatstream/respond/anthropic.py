@@ -3,6 +3,7 @@
 Importing this module imports the SDK (1.5 s and 84 MB), so loading.py does it only for who asks for this responder.
 """
 
+import re
 from collections.abc import AsyncIterator
 from typing import Any, Final, cast
 
@@ -21,8 +22,9 @@ from chatstream.respond.port import Reply, Turn
 DEFAULT_MODEL: Final = "claude-haiku-5-5"
 MAX_TOKENS: Final = 8192
 CONNECT_S: Final = 10.0
-READ_S: Final = 120.0
-"""Silence between two reads; the service sends pings more often. As long as Limits.chunk_wait_s."""
+READ_S: Final = 900.0
+"""Silence between two reads. The engine ends a silent attempt long before (Limits.chunk_wait_s); this is for callers that
+do not watch, and no shorter than a turn may run (Limits.turn_s)."""
 IDLE_CONNECTIONS: Final = 100
 IDLE_S: Final = 30.0
 
@@ -56,8 +58,10 @@ class AnthropicResponder:
             async with self._call(cast(list[MessageParam], messages)) as stream:
                 finished = False
                 async for event in stream:
-                    if event.type == "text" and event.text:
+                    if event.type == "text":
                         yield event.text
+                    elif event.type == "thinking":
+                        yield ""  # a sign of life: thinking may take longer than silence is allowed to
                     elif event.type in ("message_start", "message_delta"):
                         turn.report_usage(_usage(stream.current_message_snapshot))
                     finished = finished or event.type == "message_stop"
@@ -93,9 +97,19 @@ def _client(base_url: str | None, calls: int) -> anthropic.AsyncAnthropic:
         )
     except (anthropic.AnthropicError, ValueError) as error:
         raise BadSettings(f"the Anthropic SDK cannot start: {error}") from error
-    if client.api_key is None and client.auth_token is None and client.credentials is None:
-        raise BadSettings("the responder `anthropic` needs a key: set ANTHROPIC_API_KEY, or take `offline`")
+    _check(client)
     return client
+
+
+def _check(client: anthropic.AsyncAnthropic) -> None:
+    """Raises BadSettings for what the SDK itself would complain of at the first call only, and as a broken connection."""
+    key = client.api_key or client.auth_token
+    if key is None and client.credentials is None:
+        raise BadSettings("the responder `anthropic` needs a key: set ANTHROPIC_API_KEY, or take `offline`")
+    if key is not None and re.fullmatch(r"[!-~]+", key) is None:
+        raise BadSettings("the key in ANTHROPIC_API_KEY has a blank, a line end or a foreign character in it")
+    if client.base_url.scheme not in ("http", "https") or not client.base_url.host:
+        raise BadSettings(f"{str(client.base_url)!r} is no base URL: it begins with https:// or http:// and a host")
 
 
 def _reply(stream: AsyncMessageStream[None], finished: bool) -> Reply:

@@ -17,6 +17,7 @@ from chatstream.respond.usercode import responder_of
 
 KEY_VARIABLE: Final = "ANTHROPIC_API_KEY"
 MAX_TOKENS: Final = 8192
+MESSAGE_CHARS: Final = 500
 _FORMS: Final = "`offline`, `anthropic`, `anthropic:MODEL` or `package.module:name`"
 
 
@@ -125,7 +126,8 @@ class _Explained:
             return
         frame = traceback.extract_tb(trace)[-1]
         place = "" if isinstance(error, SyntaxError) else f" ({Path(frame.filename).name}, line {frame.lineno})"
-        raise BadSettings(f"{self._what}: {type(error).__name__}: {error}{place}") from error
+        message = " ".join(str(error).split())[:MESSAGE_CHARS]  # some libraries' messages have many lines
+        raise BadSettings(f"{self._what}: {type(error).__name__}: {message}{place}") from error
 
     def _is_missing(self, error: Exception) -> bool:
         return isinstance(error, ModuleNotFoundError) and f"{self._absent}.".startswith(f"{error.name}.")

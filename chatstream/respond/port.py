@@ -12,7 +12,7 @@ from chatstream.core.prompt import Said
 __all__ = ["Reply", "Responder", "ResponderFactory", "Said", "State", "Turn"]
 
 
-class Reply(msgspec.Struct, frozen=True, kw_only=True):
+class Reply(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A responder's last word; yield it last, or leave it out: then the reply is the text yielded so far.
 
     text: None means the text yielded so far. content: blocks as the model gave them, kept as they are.
@@ -78,9 +78,10 @@ class Turn(Protocol):
 class Responder(Protocol):
     """The model's side, as the engine calls it.
 
-    `respond` yields text in pieces and may end with a Reply. It raises ResponderError (worth another attempt) or
-    ResponderRefused (not); anything else it raises counts as ResponderError. Its iterator is closed when the turn is
-    cancelled. A stream that ends without text and without content is `empty-reply`.
+    `respond` yields text in pieces and may end with a Reply. An empty piece is a sign of life. It raises ResponderError
+    (worth another attempt) or ResponderRefused (not), with one of failures.FAILURES; anything else it raises counts as
+    ResponderError. Its iterator is closed when the turn is cancelled. A stream that ends without text and without
+    content is `empty-reply`.
     """
 
     def respond(self, turn: Turn) -> AsyncIterator[str | Reply]: ...

@@ -230,6 +230,12 @@ async def test_thinking_is_kept_as_received_and_is_not_part_of_the_text() -> Non
     assert reply.content == THINKING
 
 
+async def test_thinking_gives_signs_of_life_before_the_text() -> None:
+    async with serving("thinking") as (_, responder):
+        pieces = [piece async for piece in responder.respond(FakeTurn())]
+    assert pieces[:3] == ["", "", "You "]
+
+
 async def test_thinking_goes_back_to_the_model_as_it_came() -> None:
     history = [Said(role="user", text="hello"), Said(role="assistant", text="You said: hello ✓ ", content=THINKING)]
     async with serving() as (api, responder):
@@ -298,6 +304,20 @@ def test_no_key_is_told_when_the_node_starts(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.delenv("ANTHROPIC_API_KEY")
     with pytest.raises(BadSettings, match="ANTHROPIC_API_KEY"):
         load("anthropic")()
+
+
+@pytest.mark.parametrize("key", ["a key", "a-key\n", "schlüssel"])
+def test_a_key_that_was_pasted_badly_is_told_when_the_node_starts(monkeypatch: pytest.MonkeyPatch, key: str) -> None:
+    monkeypatch.setenv("ANTHROPIC_API_KEY", key)
+    with pytest.raises(BadSettings, match="ANTHROPIC_API_KEY") as told:
+        load("anthropic")()
+    assert key not in str(told.value)
+
+
+@pytest.mark.parametrize("url", ["localhost:9090", "nonsense", "ftp://example.org", "http://"])
+def test_a_base_url_that_is_none_is_told_when_the_node_starts(url: str) -> None:
+    with pytest.raises(BadSettings, match="base URL"):
+        load("anthropic", base_url=url)()
 
 
 def test_the_sdk_is_not_imported_by_those_who_do_not_use_it() -> None:

@@ -216,6 +216,7 @@ async def test_close_of_user_code_is_called(code: Write, start: str) -> None:
         ("from sys import no_such_name", "respond", "importing userbot failed: ImportError"),
         ("x = 1\ny = unknown", "respond", r"NameError: name 'unknown' is not defined \(userbot.py, line 2\)"),
         ("def broken(", "respond", "SyntaxError"),
+        ("raise ValueError('two\\n\\n lines')", "respond", "ValueError: two lines"),
     ],
 )
 def test_mistakes_in_user_code_are_one_sentence(code: Write, source: str, name: str, message: str) -> None:
