@@ -65,7 +65,7 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="cl
         return ClaimName(f"{self.epoch}-{self.id}")
 
 
-class Ownership(msgspec.Struct, frozen=True, array_like=True):
+class Ownership(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """What a partition's records say about its writing.
 
     anchor: offset of the current claim, -1 before the first. published: highest source offset known to be on

@@ -9,7 +9,7 @@ from chatstream.core.ids import MessageId, Seq
 OnBusy = Literal["enqueue", "reject", "interrupt"]
 
 
-class Command(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", omit_defaults=True):
+class Command(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", omit_defaults=True, gc=False):
     """What every command has.
 
     command_id: makes a repeat safe for as long as the session lives; filled in from the place on the topic when absent.
@@ -18,7 +18,7 @@ class Command(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", omit_
     command_id: MessageId = MessageId("")
 
 
-class Message(Command, frozen=True, kw_only=True, tag="message"):
+class Message(Command, frozen=True, kw_only=True, tag="message", gc=False):
     """Say something to the model. Its id may be given as `message_id` or `command_id`; decoding leaves it in both."""
 
     message_id: MessageId = MessageId("")
@@ -29,7 +29,7 @@ class Message(Command, frozen=True, kw_only=True, tag="message"):
     on_busy: OnBusy = "enqueue"
 
 
-class Cancel(Command, frozen=True, kw_only=True, tag="cancel"):
+class Cancel(Command, frozen=True, kw_only=True, tag="cancel", gc=False):
     """End a turn, running or waiting: by turn, else by message_id, else the running one."""
 
     turn: Seq = Seq(0)

@@ -14,7 +14,7 @@ Usage = dict[str, Any]
 """What the model charged, as it told: `input_tokens`, `output_tokens` and whatever else."""
 
 
-class Event(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", omit_defaults=True):
+class Event(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", omit_defaults=True, gc=False):
     """What every event has.
 
     time: RFC 3339 in UTC with milliseconds, never before the session's last. turn: seq of the message answered.
@@ -30,7 +30,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", omit_de
     v: int = 1
 
 
-class MessageAccepted(Event, frozen=True, kw_only=True, tag="message.accepted"):
+class MessageAccepted(Event, frozen=True, kw_only=True, tag="message.accepted", gc=False):
     """A user's message is in the conversation; `turn` is its own seq. `input` is its place, `generation:offset`."""
 
     text: str = ""
@@ -41,13 +41,13 @@ class MessageAccepted(Event, frozen=True, kw_only=True, tag="message.accepted"):
     input: str = ""
 
 
-class MessageRefused(Event, frozen=True, kw_only=True, tag="message.refused"):
+class MessageRefused(Event, frozen=True, kw_only=True, tag="message.refused", gc=False):
     """A message was turned away and its id stays free."""
 
     code: Literal["queue-full", "turn-in-progress"]
 
 
-class ReplyCompleted(Event, frozen=True, kw_only=True, tag="reply.completed"):
+class ReplyCompleted(Event, frozen=True, kw_only=True, tag="reply.completed", gc=False):
     """The model's answer, whole.
 
     content: blocks as the model gave them; None when there is nothing beyond text. state: key to new JSON value, None
@@ -64,7 +64,7 @@ class ReplyCompleted(Event, frozen=True, kw_only=True, tag="reply.completed"):
     state_bytes: int | None = None
 
 
-class ReplyFailed(Event, frozen=True, kw_only=True, tag="reply.failed"):
+class ReplyFailed(Event, frozen=True, kw_only=True, tag="reply.failed", gc=False):
     """The turn ended without an answer. detail: for people."""
 
     code: str
@@ -72,7 +72,7 @@ class ReplyFailed(Event, frozen=True, kw_only=True, tag="reply.failed"):
     attempts: int = 0
 
 
-class ReplyCancelled(Event, frozen=True, kw_only=True, tag="reply.cancelled"):
+class ReplyCancelled(Event, frozen=True, kw_only=True, tag="reply.cancelled", gc=False):
     """The turn was stopped. text: what had been said so far. by: id of the command that stopped it."""
 
     text: str = ""
@@ -80,13 +80,13 @@ class ReplyCancelled(Event, frozen=True, kw_only=True, tag="reply.cancelled"):
     usage: Usage | None = None
 
 
-class TurnResumed(Event, frozen=True, kw_only=True, tag="turn.resumed"):
+class TurnResumed(Event, frozen=True, kw_only=True, tag="turn.resumed", gc=False):
     """A process died in the middle of the turn for the nth time; it runs again."""
 
     n: int
 
 
-class TurnRestarted(Event, frozen=True, kw_only=True, tag="turn.restarted"):
+class TurnRestarted(Event, frozen=True, kw_only=True, tag="turn.restarted", gc=False):
     """An ended turn runs again under a new version."""
 
 

@@ -5,7 +5,7 @@ import msgspec
 from chatstream.core.ids import NO_ID, NO_INPUT, InputPosition, MessageId, Seq, SessionId, Version
 
 
-class Owed(msgspec.Struct, frozen=True, array_like=True):
+class Owed(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """A turn that waits to run."""
 
     turn: Seq
@@ -13,7 +13,7 @@ class Owed(msgspec.Struct, frozen=True, array_like=True):
     message_id: MessageId = NO_ID
 
 
-class Running(msgspec.Struct, frozen=True, array_like=True):
+class Running(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """The turn at the head of the queue. interrupted_by: the id that asked for its end, empty when none did."""
 
     turn: Seq
@@ -23,7 +23,7 @@ class Running(msgspec.Struct, frozen=True, array_like=True):
     resumed: int = 0
 
 
-class Session(msgspec.Struct, frozen=True, array_like=True):
+class Session(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """A session's head: all that deciding and evolving need, a few hundred bytes.
 
     first: how many at the front of the queue jumped it (interrupting or restarted turns).

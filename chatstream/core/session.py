@@ -38,19 +38,19 @@ TOKENS_MAX: Final = 10**9
 """More than that in one reply is a model's mistake and is not added up."""
 
 
-class Duplicate(msgspec.Struct, frozen=True):
+class Duplicate(msgspec.Struct, frozen=True, gc=False):
     """The command's id is known already: nothing happens. seq: the event it led to then."""
 
     seq: Seq
 
 
-class Nothing(msgspec.Struct, frozen=True):
+class Nothing(msgspec.Struct, frozen=True, gc=False):
     """The command asks for what cannot be done now, and that is no event. code: for the HTTP problem."""
 
     code: Literal["not-running"]
 
 
-class Partial(msgspec.Struct, frozen=True):
+class Partial(msgspec.Struct, frozen=True, gc=False):
     """What a running attempt has said so far."""
 
     text: str = ""
@@ -60,7 +60,7 @@ class Partial(msgspec.Struct, frozen=True):
 Decision = AnyEvent | Duplicate | Nothing
 
 
-class Context(msgspec.Struct, frozen=True):
+class Context(msgspec.Struct, frozen=True, gc=False):
     """What decide needs beside the session: where the command stands, when it is, what is known of its ids.
 
     known: the seq of the event that brought the command's id. target: the seq that Cancel.message_id names.
@@ -152,14 +152,14 @@ def _cancelled(
     )
 
 
-class Run(msgspec.Struct, frozen=True):
+class Run(msgspec.Struct, frozen=True, gc=False):
     """The session owes an answer to this turn."""
 
     turn: Seq
     version: Version
 
 
-class Interrupt(msgspec.Struct, frozen=True):
+class Interrupt(msgspec.Struct, frozen=True, gc=False):
     """The session owes the end of its running turn."""
 
     turn: Seq
@@ -180,7 +180,7 @@ def react(session: Session) -> Debt | None:
     return Run(running.turn, running.version)
 
 
-class Completed(msgspec.Struct, frozen=True, kw_only=True):
+class Completed(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """An attempt gave a whole answer. Fields as in events.ReplyCompleted."""
 
     text: str
@@ -193,7 +193,7 @@ class Completed(msgspec.Struct, frozen=True, kw_only=True):
     state_bytes: int | None = None
 
 
-class Failed(msgspec.Struct, frozen=True, kw_only=True):
+class Failed(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A turn is given up. Fields as in events.ReplyFailed."""
 
     code: str

@@ -95,3 +95,7 @@ class Appends:
         """The oldest is confirmed."""
         self.size_bytes -= len(self._pending.popleft().value) + RECORD_OVERHEAD_BYTES
         self.confirmed += 1
+
+    def forget(self) -> None:
+        """The writer has ended: let go of it, which the garbage collector could not (`Pending` is kept out of its sight)."""
+        self._pending.clear()

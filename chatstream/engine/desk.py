@@ -12,26 +12,26 @@ from chatstream.engine.feed import Feed
 from chatstream.table.port import Table
 
 
-class Accepted(msgspec.Struct, frozen=True):
+class Accepted(msgspec.Struct, frozen=True, gc=False):
     """The command led to an event, confirmed in the log. position: turns before it in the queue, 0 when it runs."""
 
     seq: Seq
     position: int = 0
 
 
-class Repeated(msgspec.Struct, frozen=True):
+class Repeated(msgspec.Struct, frozen=True, gc=False):
     """The id was known: seq is the event it led to the first time."""
 
     seq: Seq
 
 
-class Refused(msgspec.Struct, frozen=True):
+class Refused(msgspec.Struct, frozen=True, gc=False):
     """Decided against, confirmed. reason: `queue-full`, `turn-in-progress`, `not-running`, or a dead letter's reason."""
 
     reason: str
 
 
-class Unnumbered(msgspec.Struct, frozen=True):
+class Unnumbered(msgspec.Struct, frozen=True, gc=False):
     """Stored on chat.messages, and not decided here: the partition has no owner yet or changed hands meanwhile."""
 
 

@@ -10,7 +10,7 @@ from chatstream.core.errors import TooManyReaders
 from chatstream.core.ids import SessionId
 
 
-class Delta(msgspec.Struct, frozen=True):
+class Delta(msgspec.Struct, frozen=True, gc=False):
     """A piece of an answer that is being given, never logged. text: what came; index: its number in the attempt, from 0."""
 
     turn: int

@@ -384,6 +384,7 @@ class Partition:
     def _end(self, end: End) -> None:
         if not self.over:
             self.over = True
+            self._appends.forget()
             self._around.ended(end)
 
     @property

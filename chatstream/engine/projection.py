@@ -32,7 +32,7 @@ from chatstream.table.port import Change, Table
 log = logging.getLogger(__name__)
 
 
-class Counted(msgspec.Struct, frozen=True):
+class Counted(msgspec.Struct, frozen=True, gc=False):
     """An event that counts, as the fold met it."""
 
     offset: Offset

@@ -8,7 +8,7 @@ from chatstream.core.session import Session
 from chatstream.engine.projection import Projection
 
 
-class Slot(msgspec.Struct):
+class Slot(msgspec.Struct, gc=False):
     """A session in use. head: with everything appended; ids: brought by what is not confirmed; pending: how many that is."""
 
     head: Session

@@ -46,7 +46,7 @@ class Writer(Protocol):
     def settle(self) -> None: ...
 
 
-class Pending(msgspec.Struct):
+class Pending(msgspec.Struct, gc=False):
     """An append that is not confirmed yet. writer: who takes the ack. event: None for a mark. at_s: on the loop's clock."""
 
     writer: Writer

@@ -48,7 +48,7 @@ class TableMeta(msgspec.Struct, frozen=True, array_like=True):
     ownership: Ownership
 
 
-class Entry(msgspec.Struct, frozen=True):
+class Entry(msgspec.Struct, frozen=True, gc=False):
     """An event's row. offset: where it stands on chat.events. value: its JSON as logged."""
 
     offset: Offset
