@@ -151,7 +151,8 @@ class Partition:
         else:
             is_running = slot.head.running is not None and slot.head.running.turn == decision.turn
             self._append(slot, decision, at)
-            self._answer_later(waiter, answer_to(decision, slot.head))
+            if waiter is not None:
+                self._answer_later(waiter, answer_to(decision, slot.head))
             if is_running and isinstance(decision, ReplyCancelled):
                 self._around.stop(session)
 

@@ -66,7 +66,9 @@ class Seat:
         self._parts = parts
         self._read_gap = read_gap
         self._on_end = on_end
-        self._clock = asyncio.get_running_loop().time
+        self._loop = asyncio.get_running_loop()
+        self._clock = self._loop.time
+        self._started: list[Change] = []
 
     def sit(self, writer: Partition, publisher: Publisher) -> None:
         """Complete the seat."""
@@ -147,7 +149,16 @@ class Seat:
         return self.projection.table
 
     def started(self, session: SessionId, turn: Seq, version: Version) -> None:
-        self._write_local([(rows.running_key(session), rows.running_value(turn, version))])
+        # One write for all that start in this turn of the loop; it is scheduled before the first of their tasks is made,
+        # so it comes before any of them calls the model.
+        if not self._started:
+            self._loop.call_soon(self._write_started)
+        self._started.append((rows.running_key(session), rows.running_value(turn, version)))
+
+    def _write_started(self) -> None:
+        started, self._started = self._started, []
+        if not self.writer.over:
+            self._write_local(started)
 
     def _write_local(self, changes: list[Change]) -> None:
         try:
