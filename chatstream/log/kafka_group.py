@@ -71,7 +71,7 @@ class KafkaGroup:
 
     async def proves_membership(self, partition: PartitionNo, offset: Offset) -> bool:
         """Does an offset commit in this generation succeed? False as well after 5 s without an answer."""
-        if self._member is None:
+        if self._member is None or self._left is not None:
             return False
         answer: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
 

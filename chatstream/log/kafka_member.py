@@ -40,7 +40,7 @@ PROOFS_MAX: Final = 1_000
 
 logger = logging.getLogger(__name__)
 
-Command = Callable[[], None]
+Command = Callable[[], object]
 Proved = Callable[[bool], None]
 
 
@@ -98,6 +98,10 @@ class Member:
     def break_consumer(self, error: KafkaError) -> None:
         """Have an error looked at as if the consumer had returned it: for tests, a fatal one cannot be had on demand."""
         self._commands.put(partial(self._judge, error))
+
+    def run(self, command: Callable[[], object]) -> None:
+        """Have anything run in the thread."""
+        self._commands.put(command)
 
     def _run(self) -> None:
         while not self._leaving:
