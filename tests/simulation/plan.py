@@ -1,0 +1,179 @@
+"""What is going to happen in one simulated history, drawn from one seed before it begins.
+
+A plan is plain data, so that a failing one can be cut down: fewer messages, fewer mishaps, fewer kinds of faults.
+"""
+
+from random import Random
+from typing import Final, Literal
+
+import msgspec
+
+from chatstream.log.simulated_world import Faults
+
+Kind = Literal["text", "json", "cancel", "garbage"]
+Fate = Literal["same", "old", "none"]
+"""The table a node finds when it starts again: as it left it, an earlier copy, or nothing."""
+Trouble = Literal["crash", "pause", "stop", "shuffle", "backup", "rot", "stranger", "rival"]
+
+GARBAGE: Final[tuple[tuple[bytes | None, bytes | None], ...]] = (
+    (b"s0", None),
+    (b"s0", b""),
+    (b"s0", b"\xff\xfe nobody's text"),
+    (b"s0", b'{"type": "message", "text": '),
+    (b"s1", b'{"type": "dance"}'),
+    (b"s1", b'{"type": "erase"}'),
+    (b"s1", b'{"text": ""}'),
+    (b"s2", b'{"text": "hi", "message_id": "k-0-0"}'),
+    (None, b"a text for nobody"),
+    (b"", b"a text for nobody"),
+    (b"not a session!", b"a text for nobody"),
+)
+"""Keys and values of records that are no commands."""
+
+STEPS: Final = ("", "append", "acks", "write", "read", "records", "bounds", "assigned", "revoked", "membership", "fetch")
+"""Kinds of steps that a crash or a pause can wait for; the empty one is any step."""
+
+
+class Send(msgspec.Struct, frozen=True):
+    """A client's record. node: through that node's `submit`, -1: straight into the log. number: of the record, in its text.
+
+    astray: how many partitions further than it should it is put. script: what the responder does with it.
+    """
+
+    at_s: float
+    number: int
+    kind: Kind
+    session: str
+    message_id: str
+    on_busy: Literal["enqueue", "reject", "interrupt"]
+    script: str
+    node: int
+    astray: int = 0
+    target: str = ""
+    turn: int = 0
+    garbage: int = 0
+
+
+class Mishap(msgspec.Struct, frozen=True):
+    """Something that befalls a node. step: 0 at once, n: at its nth step of the kind `what` from then on.
+
+    for_s: how long it stands still or is away.
+    """
+
+    at_s: float
+    trouble: Trouble
+    node: int
+    step: int
+    what: str
+    for_s: float
+    fate: Fate
+
+
+class Plan(msgspec.Struct, frozen=True):
+    """One history. tight: limits so small that they are met all the time. end_s: from then on nothing goes wrong any more."""
+
+    seed: int
+    nodes: int
+    partitions: int
+    tight: bool
+    readers: int
+    faults: Faults
+    sends: tuple[Send, ...]
+    mishaps: tuple[Mishap, ...]
+    end_s: float
+
+
+def draw(seed: int) -> Plan:
+    """The plan of a seed."""
+    rng = Random(seed)
+    end_s = rng.choice((3.0, 6.0, 10.0))
+    nodes = rng.choice((1, 2, 2, 3))
+    partitions = rng.choice((1, 1, 2, 3))
+    calm = rng.random() < 0.1
+    return Plan(
+        seed=seed,
+        nodes=nodes,
+        partitions=partitions,
+        tight=rng.random() < 0.3,
+        readers=rng.choice((0, 1, 2)),
+        faults=Faults() if calm else _faults(rng),
+        sends=_sends(rng, nodes, partitions, end_s * 0.9),
+        mishaps=() if calm else tuple(_mishap(rng, nodes, end_s) for _ in range(rng.choice((0, 1, 2, 3, 5)))),
+        end_s=end_s,
+    )
+
+
+def _faults(rng: Random) -> Faults:
+    def rate(most: float) -> float:
+        return rng.uniform(0.005, most) if rng.random() < 0.4 else 0.0
+
+    return Faults(
+        delay_s=rng.choice(((0.0005, 0.005), (0.001, 0.3))),
+        slow=rate(0.1),
+        slow_s=(0.5, 4.0),
+        ack_lost=rate(0.1),
+        append_lost=rate(0.1),
+        late_landing=rng.choice((0.0, 0.3, 1.0)),
+        late_s=(0.1, 5.0),
+        duplicate_produce=rate(0.2),
+        holes=rate(0.3),
+        read_fails=rate(0.1),
+        membership_doubt=rate(0.5),
+        small_batches=rng.choice((0.0, 0.2, 0.9)),
+    )
+
+
+def _sends(rng: Random, nodes: int, partitions: int, until_s: float) -> tuple[Send, ...]:
+    sessions = [f"s{number}" for number in range(rng.choice((1, 2, 2, 4)))]
+    ids = [f"m{number}" for number in range(rng.choice((3, 30)))]
+    count = rng.randint(5, 25)
+    burst = rng.random() < 0.3
+    times = sorted(rng.uniform(0, 0.2 if burst else until_s) for _ in range(count))
+    return tuple(_send(rng, at_s, number, sessions, ids, nodes, partitions) for number, at_s in enumerate(times))
+
+
+def _send(
+    rng: Random, at_s: float, number: int, sessions: list[str], ids: list[str], nodes: int, partitions: int
+) -> Send:
+    kind: Kind = rng.choices(("text", "json", "cancel", "garbage"), (30, 50, 14, 6))[0]
+    via_node = kind in ("json", "cancel") and rng.random() < 0.5
+    astray = rng.randrange(1, partitions) if partitions > 1 and not via_node and rng.random() < 0.15 else 0
+    named = via_node or rng.random() < 0.5
+    return Send(
+        at_s=at_s,
+        number=number,
+        kind=kind,
+        session=rng.choice(sessions),
+        message_id=(rng.choice(ids) if kind == "json" else f"c{number}") if named and kind != "text" else "",
+        on_busy=rng.choices(("enqueue", "reject", "interrupt"), (70, 15, 15))[0],
+        script=_script(rng),
+        node=rng.randrange(nodes) if via_node else -1,
+        astray=astray,
+        target=rng.choice(ids) if rng.random() < 0.4 else "",
+        turn=rng.randrange(1, 6) if rng.random() < 0.2 else 0,
+        garbage=rng.randrange(len(GARBAGE)),
+    )
+
+
+def _script(rng: Random) -> str:
+    """What the responder does with a message: see responder.py."""
+    what = rng.choices(
+        ("echo", "slow", "drip", "flaky", "refuse", "raise", "empty", "never", "note"), (40, 18, 10, 8, 4, 3, 3, 3, 6)
+    )[0]
+    if what in ("slow", "drip"):
+        return f"{what} {rng.choice((0.05, 0.5, 2.0))}"
+    return f"flaky {rng.choice((1, 2))}" if what == "flaky" else what
+
+
+def _mishap(rng: Random, nodes: int, end_s: float) -> Mishap:
+    troubles: tuple[Trouble, ...] = ("crash", "pause", "stop", "shuffle", "backup", "rot", "stranger", "rival")
+    at_once = rng.random() < 0.3
+    return Mishap(
+        at_s=rng.uniform(0.1, end_s * 0.9),
+        trouble=rng.choices(troubles, (40, 25, 8, 10, 6, 2, 4, 5))[0],
+        node=rng.randrange(nodes),
+        step=0 if at_once else rng.choice((1, 2, 3, 5, 10, 30)),
+        what=rng.choice(STEPS),
+        for_s=rng.choice((0.05, 0.5, 2.0, 5.0, 8.0)),
+        fate=rng.choices(("same", "old", "none"), (60, 20, 20))[0],
+    )

@@ -1,0 +1,288 @@
+"""One simulated history: the real engine on the simulated log, what befalls it, and whether every guarantee held."""
+
+import asyncio
+import json
+from random import Random
+from typing import Final
+
+from chatstream.core.commands import Cancel, Message
+from chatstream.core.errors import ChatstreamError
+from chatstream.core.ids import MessageId, PartitionNo, Seq, SessionId
+from chatstream.core.limits import Limits
+from chatstream.core.partitioner import partition_of
+from chatstream.log.port import Topic
+from chatstream.log.simulated import Faults, SimulatedBroker, SimulatedCrash
+from tests.simulation import watching
+from tests.simulation.host import Host, watch_tasks
+from tests.simulation.oracle import Oracle, Wrong
+from tests.simulation.plan import GARBAGE, Mishap, Plan, Send
+from tests.simulation.virtual_loop import run_virtual
+
+SESSION_TIMEOUT_S: Final = 3.0
+SETTLE_S: Final = 300.0
+"""Virtual seconds after the last fault in which everything has to be done: the longest queue of turns that never end."""
+LATEST_S: Final = 10.0
+"""Whatever was on its way at the last fault has landed by then: the largest late_s and slow_s together."""
+LOOK_S: Final = 0.5
+
+LIMITS: Final = Limits(
+    attempts=3, chunk_wait_s=4.0, turn_s=10.0, retry_first_s=0.1, retry_most_s=1.0, append_s=6.0, resumes=3, waiting_turns=8
+)
+TIGHT: Final = Limits(
+    attempts=2, chunk_wait_s=2.0, turn_s=5.0, retry_first_s=0.1, retry_most_s=1.0, append_s=2.0, resumes=1, waiting_turns=2,
+    calls=1, cached_sessions=1, unconfirmed_records=3, mark_s=0.3,
+)  # fmt: skip
+
+
+class World:
+    """One history while it happens. notes: what happened when, if anybody wants to know."""
+
+    def __init__(self, plan: Plan, noting: bool) -> None:
+        self.plan = plan
+        self.notes: list[str] = []
+        self._noting = noting
+        self._loop = asyncio.get_running_loop()
+        watch_tasks(self._loop)
+        self.broker = SimulatedBroker(plan.seed, plan.partitions, plan.faults, SESSION_TIMEOUT_S)
+        self.broker.on_step = self._step
+        self.limits = TIGHT if plan.tight else LIMITS
+        self.hosts = [Host(self.broker, number, self.limits, plan.seed, self.note) for number in range(plan.nodes)]
+        self.oracle = Oracle(self.broker)
+        self.asked: list[watching.Asked] = []
+        self.seen: watching.Seen = {}
+        self.done = False
+        self._armed: dict[str, list[tuple[int, str, Mishap]]] = {}
+        self._chores: list[asyncio.Task[None]] = []
+
+    def note(self, what: str) -> None:
+        """Write down what happens."""
+        if self._noting:
+            self.notes.append(f"{self._loop.time():9.4f} {what}")
+
+    async def run(self) -> None:
+        """The history, then the verdict. Raises Wrong.
+
+        1. The nodes start; clients send, readers read, mishaps befall, until the plan's end.
+        2. Nothing goes wrong any more and every node is up again: everything has to be done in SETTLE_S.
+        3. Wait until nothing can be on its way any more: what landed late must not have changed anything.
+        4. Judge while the nodes still run, stop them, and judge what they leave behind.
+        """
+        for host in self.hosts:
+            host.start()
+        self._schedule()
+        await asyncio.sleep(self.plan.end_s)
+        self._end_faults()
+        await self._settle()
+        await asyncio.sleep(LATEST_S)
+        await self._settle()
+        self.done = True
+        await self._end_chores()
+        self.oracle.judge()
+        watching.judge_seen(self.seen, self.oracle)
+        watching.judge_answers(self.asked, self.oracle, self.broker)
+        watching.judge_tables(self.hosts, self.broker)
+        watching.judge_leftovers(self.hosts)
+        for host in self.hosts:
+            await host.stop(0.5)
+        self.oracle.judge()
+        watching.judge_ends(self.hosts)
+        watching.judge_tables(self.hosts, self.broker)
+
+    def _schedule(self) -> None:
+        for send in self.plan.sends:
+            self._loop.call_at(send.at_s, self._send, send)
+        for mishap in self.plan.mishaps:
+            self._loop.call_at(mishap.at_s, self._arm, mishap)
+        for number in range(self.plan.readers):
+            rng = Random(f"{self.plan.seed}/reader{number}")
+            self._chore(watching.read(self, rng, sorted({send.session for send in self.plan.sends})))
+
+    def _chore(self, work: "asyncio._CoroutineLike[None]") -> None:
+        self._chores.append(self._loop.create_task(work))
+
+    def _end_faults(self) -> None:
+        self.note("from here on nothing goes wrong")
+        self.broker.faults = Faults()
+        self.broker.on_step = None
+        self._armed.clear()
+
+    async def _settle(self) -> None:
+        deadline = self._loop.time() + SETTLE_S
+        while True:
+            for host in self.hosts:
+                host.start()
+                if host.failures:
+                    raise Wrong(f"P8: {host.id} cannot go on: {host.failures[0]!r}") from host.failures[0]
+            unfinished = self.oracle.unfinished()
+            if unfinished is None and all(task.done() for task in self._chores if task not in self._reading()):
+                return
+            if self._loop.time() > deadline:
+                raise Wrong(f"P8: {SETTLE_S:g} s after the last fault: {unfinished or 'a request still waits'}")
+            await asyncio.sleep(LOOK_S)
+
+    def _reading(self) -> list["asyncio.Task[None]"]:
+        return self._chores[: self.plan.readers]
+
+    async def _end_chores(self) -> None:
+        if self._chores:
+            await asyncio.wait(self._chores)
+        for task in self._chores:
+            task.result()
+
+    # -- clients --------------------------------------------------------------------------------------------------
+
+    def _send(self, send: Send) -> None:
+        self.note(f"client: {send.kind} {send.session} {send.number} id={send.message_id!r} {send.on_busy} {send.script}")
+        if send.node >= 0:
+            self._chore(self._submit(send))
+            return
+        key, value = _record(send)
+        home = partition_of(key or b"", self.plan.partitions)
+        partition = (home + send.astray) % self.plan.partitions
+        self.broker.produce(Topic.MESSAGES, PartitionNo(partition), key, value)
+
+    async def _submit(self, send: Send) -> None:
+        life, node = self.hosts[send.node % len(self.hosts)].life, self.hosts[send.node % len(self.hosts)].node
+        if life is None or node is None:
+            return
+        name = MessageId(send.message_id)
+        command: Message | Cancel
+        if send.kind == "cancel":
+            command = Cancel(command_id=name, turn=Seq(send.turn), message_id=MessageId(send.target))
+        else:
+            command = Message(command_id=name, message_id=name, text=_text(send), on_busy=send.on_busy)
+        asking = life.run(self._loop.create_task, node.submit(SessionId(send.session), command))
+        while not asking.done() and not life.over:
+            await asyncio.wait([asking], timeout=LOOK_S)
+        if not asking.done() or asking.cancelled():
+            asking.cancel()
+            return
+        try:
+            answer = asking.result()
+        except (ChatstreamError, SimulatedCrash) as error:
+            self.note(f"client: {send.number} was told {error!r}")
+            return
+        self.note(f"client: {send.number} was told {answer!r}")
+        self.asked.append(watching.Asked(SessionId(send.session), command, answer))
+
+    # -- mishaps --------------------------------------------------------------------------------------------------
+
+    def _arm(self, mishap: Mishap) -> None:
+        host = self.hosts[mishap.node % len(self.hosts)]
+        if mishap.step and mishap.trouble in ("crash", "pause"):
+            self._armed.setdefault(host.id, []).append((mishap.step, mishap.what, mishap))
+        else:
+            self._befall(host, mishap)
+
+    def _step(self, node_id: str, what: str) -> None:
+        armed = self._armed.get(node_id)
+        if not armed:
+            return
+        for place, (left, kind, mishap) in enumerate(armed):
+            if kind in what:
+                armed[place] = (left - 1, kind, mishap)
+                if left <= 1:
+                    del armed[place]
+                    self.note(f"{node_id} at {what!r}: {mishap.trouble} for {mishap.for_s:g} s")
+                    self._at_step(node_id, mishap)
+                return
+
+    def _at_step(self, node_id: str, mishap: Mishap) -> None:
+        host = next(host for host in self.hosts if host.id == node_id)
+        if mishap.trouble == "pause":
+            self.broker.pause(host.id, mishap.for_s)
+        else:
+            self._loop.call_later(mishap.for_s, host.start, mishap.fate)
+            raise SimulatedCrash(f"{node_id} is killed")
+
+    def _befall(self, host: Host, mishap: Mishap) -> None:
+        self.note(f"{host.id}: {mishap.trouble} for {mishap.for_s:g} s, table {mishap.fate}")
+        match mishap.trouble:
+            case "crash":
+                host.crash()
+                self._loop.call_later(mishap.for_s, host.start, mishap.fate)
+            case "pause":
+                if host.node is not None:
+                    self.broker.pause(host.id, mishap.for_s)
+            case "stop":
+                self._chore(self._stop_and_start(host, mishap))
+            case "shuffle":
+                self.broker.shuffle()
+            case "backup":
+                host.back_up()
+            case "rot":
+                host.rot(PartitionNo(mishap.step % self.plan.partitions))
+            case "stranger":
+                self._stranger(PartitionNo(mishap.step % self.plan.partitions), mishap)
+            case "rival":
+                self._rival(PartitionNo(mishap.step % self.plan.partitions))
+
+    async def _stop_and_start(self, host: Host, mishap: Mishap) -> None:
+        life = host.life
+        stopping = self._loop.create_task(host.stop(min(mishap.for_s, 2.0)))
+        while not stopping.done() and life is not None and not life.over:
+            await asyncio.wait([stopping], timeout=LOOK_S)
+        stopping.cancel()
+        await asyncio.sleep(mishap.for_s)
+        host.start(mishap.fate)
+
+    def _stranger(self, partition: PartitionNo, mishap: Mishap) -> None:
+        """Somebody who does not know the rules writes to chat.events."""
+        strange: tuple[tuple[bytes | None, bytes | None], ...] = (
+            (None, b"hello"),
+            (b"s0/1/x", b'{"type":"message.accepted","session":"s0","seq":1}'),
+            (b"#claim/9-x", b'{"epoch": "nine"}'),
+            (b"#claim/0-x", b'{"type":"claim","epoch":0,"id":"x"}'),
+            (b"#mark/0-x/1", b"{}"),
+            (b"s0/1/x", None),
+        )
+        self.broker.produce(Topic.EVENTS, partition, *strange[mishap.step % len(strange)], (("claim", b"0-x"),))
+
+    def _rival(self, partition: PartitionNo) -> None:
+        """A claim lands from a node that is never heard of again."""
+        self.oracle.read()
+        epoch = self.oracle.readings[partition].epoch + 1
+        claim = {
+            "type": "claim",
+            "epoch": epoch,
+            "id": "rival",
+            "node": "n99",
+            "url": "",
+            "format": 1,
+            "topics": {str(topic): found.id for topic, found in self.broker.identity().items()},
+            "partitions": self.plan.partitions,
+        }
+        self.broker.produce(Topic.EVENTS, partition, f"#claim/{epoch}-rival".encode(), json.dumps(claim).encode())
+
+
+def _text(send: Send) -> str:
+    return f"{send.number} {send.script}"
+
+
+def _record(send: Send) -> tuple[bytes | None, bytes | None]:
+    if send.kind == "garbage":
+        return GARBAGE[send.garbage]
+    key = send.session.encode()
+    if send.kind == "text":
+        return key, _text(send).encode()
+    if send.kind == "cancel":
+        fields: dict[str, object] = {"type": "cancel", "message_id": send.target, "turn": send.turn}
+        return key, json.dumps(fields | ({"command_id": send.message_id} if send.message_id else {})).encode()
+    fields = {"type": "message", "text": _text(send), "on_busy": send.on_busy}
+    return key, json.dumps(fields | ({"message_id": send.message_id} if send.message_id else {})).encode()
+
+
+def run(plan: Plan, noting: bool = False) -> World:
+    """Let a plan happen. Raises what went wrong, with the world in its `world`."""
+    worlds: list[World] = []
+
+    async def happen() -> World:
+        worlds.append(World(plan, noting))
+        await worlds[0].run()
+        return worlds[0]
+
+    try:
+        return run_virtual(happen(), plan.end_s + 3 * SETTLE_S, expected=(SimulatedCrash,))
+    except BaseException as error:
+        error.world = worlds[0]  # type: ignore[attr-defined]  # for the trace, whatever it is
+        raise

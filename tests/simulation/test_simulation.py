@@ -1,0 +1,28 @@
+"""Thousands of bad days in a minute: each seed is one history, judged by an oracle that reads the log on its own."""
+
+import logging
+from collections.abc import Iterator
+
+import pytest
+
+from tests.simulation.plan import draw
+from tests.simulation.scenario import run
+
+SEEDS_EACH = 100
+BATCHES = 20
+
+
+@pytest.fixture(autouse=True)
+def _quiet() -> Iterator[None]:
+    logging.disable(logging.CRITICAL)
+    yield
+    logging.disable(logging.NOTSET)
+
+
+@pytest.mark.parametrize("batch", range(BATCHES))
+def test_every_guarantee_holds_whatever_goes_wrong(batch: int) -> None:
+    for seed in range(batch * SEEDS_EACH, (batch + 1) * SEEDS_EACH):
+        try:
+            run(draw(seed))
+        except Exception as error:
+            pytest.fail(f"repeat with: python -m tests.simulation --seed {seed} --trace\n{type(error).__name__}: {error}")

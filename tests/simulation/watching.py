@@ -1,0 +1,166 @@
+"""What people outside saw of a simulated history, compared with what the log says in the end."""
+
+from random import Random
+from typing import TYPE_CHECKING, NamedTuple
+
+from chatstream.core.commands import Cancel, Message
+from chatstream.core.errors import ChatstreamError
+from chatstream.core.ids import PartitionNo, SessionId
+from chatstream.engine.desk import Accepted, Answer, Refused, Repeated, Unnumbered
+from chatstream.engine.projection import Projection
+from chatstream.log.port import Topic
+from chatstream.log.simulated import SimulatedBroker
+from chatstream.table import reads, rows
+from chatstream.table.memory import MemoryTableStore
+from tests.simulation.host import Host
+from tests.simulation.oracle import Oracle, Wrong
+
+if TYPE_CHECKING:
+    from tests.simulation.scenario import World
+
+Seen = dict[tuple[str, int], bytes]
+"""(session, seq) to the event's bytes, as some reader was shown them."""
+
+
+class Asked(NamedTuple):
+    """A request and its answer."""
+
+    session: SessionId
+    command: Message | Cancel
+    answer: Answer
+
+
+async def read(world: "World", rng: Random, sessions: list[str]) -> None:
+    """A reader: looks at some session on some node at odd moments and when it is woken. Raises Wrong: P5."""
+    cursors = dict.fromkeys(sessions, 0)
+    while not world.done:
+        session = SessionId(rng.choice(sessions))
+        node = rng.choice(world.hosts).node
+        wait_s = rng.choice((0.01, 0.1, 0.5))
+        if node is None:
+            await _nap(world, wait_s)
+            continue
+        try:
+            with node.feed.watch(session) as watch:
+                _look(world, node.table(session).snapshot(), session, cursors)
+                await watch.wait(wait_s if world.broker.on_step else 5.0)
+        except (ChatstreamError, AttributeError):
+            await _nap(world, wait_s)
+
+
+async def _nap(world: "World", wait_s: float) -> None:
+    import asyncio
+
+    await asyncio.sleep(wait_s if world.broker.on_step else 5.0)
+
+
+def _look(world: "World", view: reads.View, session: SessionId, cursors: dict[str, int]) -> None:
+    page = reads.events(view, session, 0, 200)
+    for seq, value in enumerate(page.values, 1):
+        before = world.seen.setdefault((session, seq), value)
+        if before != value:
+            raise Wrong(f"P5: {session}/{seq} was {before!r} and is {value!r}")
+    if len(page.values) != page.last_seq:
+        raise Wrong(f"P6: {session} has {len(page.values)} events and its last is {page.last_seq}")
+    cursors[session] = page.last_seq
+
+
+def judge_seen(seen: Seen, oracle: Oracle) -> None:
+    """Whatever was shown to anyone is in the log for good: P5, and P7 for what fenced owners showed."""
+    for (session, seq), value in seen.items():
+        told = oracle.event(session, seq)
+        if told is None or told.value != value:
+            raise Wrong(f"P5: {session}/{seq} was shown as {value!r} and is {told}")
+
+
+def judge_answers(asked: list[Asked], oracle: Oracle, broker: SimulatedBroker) -> None:
+    """Every answer that a request got is true."""
+    for one in asked:
+        if not _is_true(one, oracle, broker):
+            raise Wrong(f"answer: {one} is not what the log says")
+
+
+def _is_true(asked: Asked, oracle: Oracle, broker: SimulatedBroker) -> bool:
+    session, command, answer = asked
+    match answer:
+        case Accepted(seq) | Repeated(seq):
+            told = oracle.event(session, seq)
+            if told is None:
+                return False
+            name = told.event.get("message_id" if told.event["type"] == "message.accepted" else "command_id")
+            same = isinstance(answer, Repeated) or not isinstance(command, Message) or told.event["text"] == command.text
+            return name == command.command_id and same
+        case Refused("turn-in-progress" | "queue-full" as code):
+            story = next(reading.stories[session] for reading in oracle.readings if session in reading.stories)
+            return any(
+                told.event["type"] == "message.refused"
+                and told.event["message_id"] == command.command_id
+                and told.event["code"] == code
+                for told in story.told
+            )
+        case Refused(reason):
+            return reason == "not-running" and isinstance(command, Cancel)
+        case Unnumbered():
+            found = (broker.records(Topic.MESSAGES, PartitionNo(number)) for number in range(broker.partitions))
+            name = command.command_id.encode()
+            return any(name in (record.value or b"") for records in found for record in records)
+
+
+def judge_tables(hosts: list[Host], broker: SimulatedBroker) -> None:
+    """Every table is the fold of the log as far as it has come, from scratch, row by row: P4."""
+    for host in hosts:
+        for number in range(broker.partitions):
+            _judge_table(host, PartitionNo(number), broker)
+
+
+def _judge_table(host: Host, number: PartitionNo, broker: SimulatedBroker) -> None:
+    if number in host.tables.broken:
+        return
+    found = _rows(host.tables.copy(), number)
+    meta = rows.read_meta(host.tables.copy().open(number))
+    fresh = MemoryTableStore()
+    projection = Projection(number, fresh.open(number), 100)
+    stop = 0 if meta is None else meta.next_offset
+    projection.fold_all(record for record in broker.records(Topic.EVENTS, number) if record.offset < stop)
+    projection.next_offset = max(projection.next_offset, stop)  # type: ignore[type-var]
+    projection.flush()
+    wanted = _rows(fresh, number)
+    if projection.alarms:
+        raise Wrong(f"P4: folding partition {number} from scratch raised {projection.alarms} alarms")
+    if found != wanted:
+        differing = sorted(key for key in found.keys() | wanted.keys() if found.get(key) != wanted.get(key))
+        raise Wrong(
+            f"P4: {host.id}'s table of {number}, folded to {stop}, differs in {differing}: "
+            f"{found.get(differing[0])!r}, from scratch {wanted.get(differing[0])!r}"
+        )
+
+
+def _rows(store: MemoryTableStore, number: PartitionNo) -> dict[bytes, bytes]:
+    found = store.open(number).scan(b"", b"\xff")
+    return {key: value for key, value in found if not key.startswith(rows.LOCAL)}
+
+
+def judge_leftovers(hosts: list[Host]) -> None:
+    """With everything answered, no call, waiter or reader is left on a running node: P9."""
+    for host in hosts:
+        node = host.node
+        if node is None:
+            continue
+        left = {
+            "calls": len(node._turns),
+            "waiting turns": node._turns.waiting,
+            "requests": len(node._gateway._waiters),
+            "readers": len(node.feed),
+            "unconfirmed": sum(seat.writer.unconfirmed for seat in node._seats.values()),
+            "undecided": sum(seat.writer.inputs.lag for seat in node._seats.values()),
+        }
+        if any(left.values()):
+            raise Wrong(f"P9: {host.id} still has {left}")
+
+
+def judge_ends(hosts: list[Host]) -> None:
+    """A stopped node leaves no task behind: P9."""
+    for host in hosts:
+        left = [] if host.life is None else [task for task in host.life.tasks if not task.done()]
+        if left:
+            raise Wrong(f"P9: {host.id} left tasks behind: {left}")
