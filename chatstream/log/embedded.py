@@ -308,8 +308,8 @@ class EmbeddedLog:
         queue_bytes: int = QUEUE_BYTES,
         now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
     ) -> None:
-        self._files = RocksFiles(path, partitions)
-        self._journal = Journal(self._files, fsync, now_ms)
+        self.files = RocksFiles(path, partitions)
+        self._journal = Journal(self.files, fsync, now_ms)
         self._retention_s = retention_s
         self._queue_records = queue_records
         self._queue_bytes = queue_bytes
@@ -339,7 +339,7 @@ class EmbeddedLog:
         """See Log."""
         self._journal.check()
         counts = [topic for topic, _ in self._journal.partitions]
-        return {topic: TopicIdentity(self._files.meta.ids[topic], counts.count(topic)) for topic in Topic}
+        return {topic: TopicIdentity(self.files.meta.ids[topic], counts.count(topic)) for topic in Topic}
 
     async def bounds(self, topic: Topic, partition: PartitionNo) -> tuple[Offset, Offset]:
         """See Log."""
@@ -359,7 +359,7 @@ class EmbeddedLog:
 
     def group(self) -> EmbeddedGroup:
         """See Log."""
-        group = EmbeddedGroup(self._journal, self._files.commit)
+        group = EmbeddedGroup(self._journal, self.files.commit)
         self._groups.append(group)
         return group
 
@@ -377,7 +377,7 @@ class EmbeddedLog:
         """From the first record on, as Kafka does; True when there may be more."""
         start = partition.start
         records = self._journal.read(partition, start, RETENTION_STEP)
-        stop = self._files.committed(partition.place[1]) if partition.place[0] is Topic.MESSAGES else partition.end
+        stop = self.files.committed(partition.place[1]) if partition.place[0] is Topic.MESSAGES else partition.end
         for record in records:
             if record.at_ms >= before_ms or record.offset >= stop:
                 break

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from chatstream.core.claims import Headers
-from chatstream.core.errors import LogError, LogReplaced, OutcomeUnknown, QueueFull
+from chatstream.core.errors import LogReplaced, OutcomeUnknown, QueueFull
 from chatstream.core.ids import Offset, PartitionNo
 from chatstream.log.embedded_journal import Journal, Pending, Place
 from chatstream.log.port import Ack, AckListener, Record, Topic
@@ -39,7 +39,7 @@ class EmbeddedProducer:
         """See Producer."""
         size = checked_bytes(topic, key, value, headers)
         if self.abandoned:
-            raise LogError("the producer was abandoned: open another")
+            return
         if len(self._sizes) >= self._queue_records:
             raise QueueFull(f"{len(self._sizes)} appends wait for their acks already")
         if self._sizes and self._waiting_bytes + size > self._queue_bytes:

@@ -14,7 +14,7 @@ from typing import Any, Final
 import msgspec
 
 from chatstream.core.claims import Headers
-from chatstream.core.errors import LogError, LogReplaced, LogUnavailable, OutcomeUnknown, QueueFull
+from chatstream.core.errors import LogReplaced, LogUnavailable, OutcomeUnknown, QueueFull
 from chatstream.core.ids import NodeId, Offset, PartitionNo
 from chatstream.log.port import Ack, AckListener, Record, Topic, TopicIdentity
 from chatstream.log.simulated_broker import SimulatedBroker
@@ -78,7 +78,7 @@ class SimulatedProducer:
         self._process.step("before append")
         checked_bytes(topic, key, value, headers)
         if self._abandoned:
-            raise LogError("the producer was abandoned: open another")
+            return
         if self._waiting >= self._queue_records:
             raise QueueFull(f"{self._waiting} appends wait for their acks already")
         lane = self._lanes.get((topic, partition))
