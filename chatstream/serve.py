@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Final
 
 import msgspec
-from aiohttp import web
 
+from chatstream import topics
 from chatstream.core.errors import BadId, BadSettings, ChatstreamError
 from chatstream.core.ids import NodeId, message_id
 from chatstream.engine.node import Node
@@ -22,6 +22,7 @@ from chatstream.respond import loading
 from chatstream.settings import Address, Settings
 from chatstream.table.rocks import RocksTableStore
 from chatstream.web.app import make_app
+from chatstream.web.server import BACKLOG, HttpServer
 from chatstream.web.settings import WebSettings
 
 log = logging.getLogger(__name__)
@@ -29,10 +30,6 @@ log = logging.getLogger(__name__)
 NODE_ID_FILE: Final = "node-id"
 TABLES: Final = "tables"
 LOG: Final = "log"
-BACKLOG: Final = 1024
-"""Connections that wait to be accepted: a burst of clients must not see a refusal. The system may allow fewer."""
-HTTP_SHUTDOWN_S: Final = 2.0
-"""For answers under way when everything behind them has stopped; waiting readers were woken before."""
 
 
 class CannotListen(ChatstreamError):
@@ -82,12 +79,11 @@ async def serving(settings: Settings) -> AsyncIterator[Serving]:
         stack.push_async_callback(responder.close)
         node = Node(log=opened, tables=tables, responder=responder, limits=limits, node_id=node_id, url=settings.url(port))
         app = make_app(node, limits=limits, settings=_web_settings(settings))
-        runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=HTTP_SHUTDOWN_S)
-        stack.push_async_callback(runner.cleanup)
-        stack.push_async_callback(node.stop, drain_s=settings.drain)
+        http = HttpServer(app, settings.address.host, port, bound=listener)
+        stack.push_async_callback(http.close)
         await node.start()
-        await runner.setup()
-        await web.SockSite(runner, listener, backlog=BACKLOG).start()
+        stack.push_async_callback(node.stop, drain_s=settings.drain)
+        await http.start()
         yield Serving(node, f"http://{Address(settings.address.host, port)}", _log_name(settings), spec)
 
 
@@ -95,11 +91,26 @@ async def serving(settings: Settings) -> AsyncIterator[Serving]:
 async def opened_log(settings: Settings, node_id: NodeId) -> AsyncIterator[Log]:
     """The log that the settings name, open, with all its topics. Raises as `serving` does."""
     opened = _make_log(settings, node_id)
+    if settings.bootstrap_servers:
+        await asyncio.to_thread(_ready_topics, settings)
     await opened.open()
     try:
         yield opened
     finally:
         await opened.close()
+
+
+def _ready_topics(settings: Settings) -> None:
+    """Create what is missing, unless told not to; refuse what cannot be worked with; say what else differs."""
+    declared = topics.load(settings.topics)
+    servers, properties = settings.bootstrap_servers, settings.librdkafka
+    if settings.create_topics:
+        steps = topics.plan(servers, declared, properties)
+        # Only these: what exists and differs may be so on purpose, changing it is for `topics apply`.
+        missing = {step.topic: declared[step.topic] for step in steps if step.kind == "create"}
+        topics.apply(servers, missing, properties)
+    for step in topics.check(servers, declared, properties):
+        log.warning("the topics differ from their declaration: %s", step.sentence)
 
 
 def keep_node_id(data: Path) -> NodeId:

@@ -6,7 +6,7 @@ from typing import Annotated, Final
 
 import typer
 
-from chatstream.cli import doctor, replay, talk, up
+from chatstream.cli import doctor, replay, talk, topics, up
 from chatstream.core.errors import BadInput, BadSettings, ChatstreamError
 
 USAGE_ERROR: Final = 2
@@ -25,6 +25,7 @@ app.command("history")(talk.history)
 app.command("tail")(talk.tail)
 app.command("replay")(replay.replay)
 app.command("doctor")(doctor.doctor)
+app.add_typer(topics.app, name="topics", help="The five topics on Kafka, as topics.yaml declares them.")
 
 
 @app.callback(invoke_without_command=True)
@@ -50,7 +51,7 @@ def run(argv: Sequence[str]) -> int:
     try:
         code = app(list(argv), prog_name="chatstream", standalone_mode=False)
     except typer.TyperException as error:
-        return _complain(error.format_message(), error.exit_code)
+        return _complain(f"{error.format_message().rstrip('.')}; see chatstream --help", error.exit_code)
     except (BadSettings, BadInput) as error:
         return _complain(str(error), USAGE_ERROR)
     except ChatstreamError as error:

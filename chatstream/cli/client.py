@@ -7,10 +7,8 @@ what `chatstream send` would take.
 import http.client
 import json
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from urllib.parse import quote, urlsplit
-
-import msgspec
 
 from chatstream.core.errors import BadInput, ChatstreamError
 
@@ -38,7 +36,7 @@ class Refusal(ChatstreamError):
         self.retry_after_s = retry_after_s
 
 
-class Response(msgspec.Struct, frozen=True):
+class Response(NamedTuple):
     """A good answer. body: its JSON, None when there was none. headers: names in lower case."""
 
     status: int

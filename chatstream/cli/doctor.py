@@ -1,6 +1,5 @@
 """`chatstream doctor`: what is wrong here, a line each, with what to do about it."""
 
-import asyncio
 import os
 import platform
 import shutil
@@ -103,6 +102,8 @@ def _responder(settings: "Settings") -> str:
 
 def _log(settings: "Settings") -> str:
     """Can it be reached, and are its topics as they should be?"""
+    import asyncio
+
     try:
         return asyncio.run(_look_at_log(settings))
     except TimeoutError as error:
@@ -114,6 +115,8 @@ def _log(settings: "Settings") -> str:
 
 
 async def _look_at_log(settings: "Settings") -> str:
+    import asyncio
+
     from chatstream.serve import keep_node_id, opened_log
 
     async with asyncio.timeout(BROKER_WAIT_S), opened_log(settings, keep_node_id(settings.data)) as log:

@@ -1,6 +1,5 @@
 """`chatstream replay`: the tables, rebuilt from the log by the engine's own fold, and compared with the node's."""
 
-import asyncio
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -39,6 +38,8 @@ def replay(
     The node has to be stopped. Exit code 1 and a list when they differ.
     """
     given = flags.given(locals())
+
+    import asyncio
 
     from chatstream.settings import load
 
