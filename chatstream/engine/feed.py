@@ -22,25 +22,43 @@ class Delta(msgspec.Struct, frozen=True, gc=False):
 class Watch:
     """One reader's place in the feed. Created by Feed.watch."""
 
-    __slots__ = ("_event", "on_delta")
+    __slots__ = ("_waiter", "_woken", "on_delta")
 
     def __init__(self) -> None:
-        self._event = asyncio.Event()
+        self._woken = False
+        self._waiter: asyncio.Future[bool] | None = None
         self.on_delta: Callable[[Delta], None] | None = None
 
     async def wait(self, wait_s: float) -> bool:
-        """Wait for a wake-up since the last call, at most wait_s; False when there was none."""
-        try:
-            async with asyncio.timeout(wait_s):
-                await self._event.wait()
-        except TimeoutError:
-            return False
-        self._event.clear()
-        return True
+        """Wait for a wake-up since the last call, at most wait_s; False when there was none. One caller at a time."""
+        if not self._woken and wait_s > 0:
+            # A future and a timer: an Event inside asyncio.timeout costs three times as much, and every request that
+            # waits for its reply pays it.
+            loop = asyncio.get_running_loop()
+            self._waiter = loop.create_future()
+            timer = loop.call_later(wait_s, _resolve, self._waiter)
+            try:
+                await self._waiter
+            finally:
+                timer.cancel()
+                self._waiter = None
+        woken, self._woken = self._woken, False
+        return woken
+
+    def forget(self) -> None:
+        """Call right before reading: what woke this watch until now is about to be read."""
+        self._woken = False
 
     def wake(self) -> None:
         """End the wait."""
-        self._event.set()
+        self._woken = True
+        if self._waiter is not None:
+            _resolve(self._waiter)
+
+
+def _resolve(waiter: asyncio.Future[bool]) -> None:
+    if not waiter.done():
+        waiter.set_result(True)
 
 
 class Feed:

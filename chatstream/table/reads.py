@@ -14,16 +14,12 @@ from msgspec.structs import replace
 
 from chatstream.core import codec
 from chatstream.core.events import (
-    AnyEvent,
     Blocks,
     MessageAccepted,
-    MessageRefused,
     ReplyCancelled,
     ReplyCompleted,
     ReplyFailed,
     Terminal,
-    TurnRestarted,
-    TurnResumed,
     Usage,
 )
 from chatstream.core.ids import Seq, SessionId
@@ -162,34 +158,27 @@ def _forward(view: View, now: Session, limit: int, after: int) -> Conversation:
 
 def _collect(view: View, now: Session, found: Iterable[tuple[bytes, bytes]], limit: int) -> tuple[list[Item], int, bool]:
     """(messages in the order found, seq of the last entry looked at or 0, was the page filled?)."""
-    items: list[Item] = []
-    places = places_of(now)
+    events: list[MessageAccepted | Terminal] = []
     size_bytes = 0
     reached = 0
     for _, raw in found:
         event = codec.read_event(rows.entry_of(raw).value)
         reached = event.seq
-        shown = item(view, now.session, places, event)
-        if shown is None:
-            continue
-        items.append(shown)
-        size_bytes += len(raw)
-        if len(items) == limit or size_bytes >= PAGE_BYTES:
-            return items, reached, True
-    return items, reached, False
+        if isinstance(event, MessageAccepted | Terminal):
+            events.append(event)
+            size_bytes += len(raw)
+            if len(events) == limit or size_bytes >= PAGE_BYTES:
+                break
+    # Only now, for a view that has one cursor would seek its place again after each of these reads.
+    places = places_of(now)
+    items = [_item(view, now.session, places, event) for event in events]
+    return items, reached, len(items) == limit or size_bytes >= PAGE_BYTES
 
 
-def item(view: View, session: SessionId, places: Places, event: AnyEvent) -> Item | None:
-    """The message an event brought into the conversation, None for one that brought none."""
-    match event:
-        case MessageAccepted():
-            return user_item(event, standing(view, session, places, event.seq).status)
-        case ReplyCompleted() | ReplyFailed() | ReplyCancelled():
-            return reply_item(event)
-        case MessageRefused() | TurnResumed() | TurnRestarted():
-            return None
-        case _:
-            assert_never(event)
+def _item(view: View, session: SessionId, places: Places, event: MessageAccepted | Terminal) -> Item:
+    if isinstance(event, MessageAccepted):
+        return user_item(event, standing(view, session, places, event.seq).status)
+    return reply_item(event)
 
 
 def user_item(event: MessageAccepted, status: MessageStatus) -> Item:

@@ -76,6 +76,7 @@ async def wait_for_end(desk: Desk, watch: Watch, sent: Sent, wait_s: float) -> r
     loop = asyncio.get_running_loop()
     ends_at_s = loop.time() + wait_s
     while True:
+        watch.forget()
         try:
             ending = _ending(desk.table(sent.session), sent)
         except NotOwner:

@@ -45,6 +45,7 @@ class FakeDesk:
         self.attempt: int | None = 1
         self._limits = limits
         self._tables = MemoryTableStore()
+        self._open: dict[SessionId, Table] = {}
         self._offset = 0
 
     # -- what HTTP asks -------------------------------------------------------------------------------------------
@@ -83,7 +84,10 @@ class FakeDesk:
 
     def rows(self, session: SessionId) -> Table:
         """The session's table, whatever trouble there is."""
-        return self._tables.open(self.partition_of(session))
+        table = self._open.get(session)
+        if table is None:
+            table = self._open[session] = self._tables.open(self.partition_of(session))
+        return table
 
     def decide(self, session: SessionId, command: Message | Cancel) -> Answer:
         """As the engine does: decide, fold, wake, and then the answer."""
