@@ -1,7 +1,7 @@
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chatstream.core.errors import ResponderRefused
@@ -87,6 +87,7 @@ BLOCK = st.sampled_from([text(""), text(" "), text("word"), THOUGHT, HIDDEN])
 ROLE: st.SearchStrategy[Role] = st.sampled_from(("user", "assistant"))
 
 
+@settings(deadline=None)  # a busy machine is no failure
 @given(
     st.lists(
         st.builds(

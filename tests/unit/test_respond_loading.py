@@ -1,3 +1,4 @@
+import asyncio
 import sys
 import textwrap
 import threading
@@ -21,9 +22,9 @@ def code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Write]:
     monkeypatch.setattr(sys, "path", list(sys.path))
     before = set(sys.modules)
 
-    def write(source: str, name: str = "respond") -> Responder:
+    def write(source: str, name: str = "respond", calls: int = 256) -> Responder:
         (tmp_path / "userbot.py").write_text(textwrap.dedent(source))
-        return load(f"userbot:{name}", directory=tmp_path)()
+        return load(f"userbot:{name}", directory=tmp_path, calls=calls)()
 
     yield write
     for name in set(sys.modules) - before:
@@ -140,30 +141,43 @@ async def test_an_async_generator_is_closed_when_the_turn_is_cancelled(code: Wri
     assert sys.modules["userbot"].closed == [True]
 
 
-async def test_no_more_threads_than_allowed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import asyncio
+async def test_no_more_threads_run_than_allowed(code: Write) -> None:
+    source = """
+        import threading
+        go_on = threading.Event()
+        def respond(turn):
+            assert go_on.wait(30)
+            return 'done'
+    """
+    before = set(threading.enumerate())
+    responder = code(source, calls=2)
+    answers = [asyncio.create_task(answer(responder, FakeTurn())) for _ in range(3)]
+    for _ in range(20):  # turns of the event loop, on which threads are started
+        await asyncio.sleep(0)
+    assert len(set(threading.enumerate()) - before) == 2
+    sys.modules["userbot"].go_on.set()
+    assert [text for text, _ in await asyncio.gather(*answers)] == ["done"] * 3
 
-    monkeypatch.setattr(sys, "path", list(sys.path))
-    (tmp_path / "userbot_threads.py").write_text(
-        textwrap.dedent("""
-            import threading
-            lock, now, most = threading.Lock(), 0, 0
-            both = threading.Barrier(2, timeout=30)
-            def respond(turn):
-                global now, most
-                with lock:
-                    now += 1
-                    most = max(most, now)
-                both.wait()
-                with lock:
-                    now -= 1
-                return 'done'
-        """)
-    )
-    responder = load("userbot_threads:respond", calls=2, directory=tmp_path)()
-    answers = await asyncio.gather(*(answer(responder, FakeTurn()) for _ in range(6)))
-    assert [text for text, _ in answers] == ["done"] * 6
-    assert sys.modules["userbot_threads"].most == 2
+
+async def test_a_thread_that_hangs_keeps_its_place_after_its_turn_was_cancelled(code: Write) -> None:
+    source = """
+        import threading
+        go_on = threading.Event()
+        def respond(turn):
+            assert go_on.wait(30)
+            return 'done'
+    """
+    before = set(threading.enumerate())
+    responder = code(source, calls=1)
+    hanging, waiting = (asyncio.create_task(answer(responder, FakeTurn())) for _ in range(2))
+    await asyncio.sleep(0)
+    hanging.cancel()
+    await asyncio.wait([hanging])
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert len(set(threading.enumerate()) - before) == 1
+    sys.modules["userbot"].go_on.set()
+    assert (await waiting)[0] == "done"
 
 
 @pytest.mark.parametrize("start", ["def", "async def"])
