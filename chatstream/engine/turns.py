@@ -55,7 +55,9 @@ class Job(msgspec.Struct, frozen=True):
 class Call:
     """A job under way."""
 
-    __slots__ = ("attempt", "index", "job", "parts", "reason", "size_bytes", "started_s", "task", "touched_s", "usage")
+    __slots__ = (
+        "attempt", "index", "job", "parts", "reason", "resting", "size_bytes", "started_s", "task", "touched_s", "usage",
+    )  # fmt: skip
 
     def __init__(self, job: Job, now_s: float) -> None:
         self.job = job
@@ -67,6 +69,7 @@ class Call:
         self.started_s = now_s
         self.touched_s = now_s
         self.reason: ResponderError | None = None
+        self.resting = False
         self.task: asyncio.Task[None] | None = None
 
 
@@ -165,7 +168,7 @@ class Turns:
                 self._watch_call(call, now)
 
     def _watch_call(self, call: Call, now_s: float) -> None:
-        if call.task is None or call.reason is not None:
+        if call.task is None or call.reason is not None or call.resting:
             return
         if now_s - call.started_s > self._limits.turn_s:
             call.reason = ResponderRefused(f"no answer within {self._limits.turn_s:g} s", failure="timeout")
@@ -193,17 +196,22 @@ class Turns:
             call.attempt += 1
             call.parts, call.index, call.size_bytes = [], 0, 0
             call.touched_s = self._loop.time()
+            call.reason = None
             try:
                 return await self._attempt(call, message)
             except ResponderError as error:
                 failure = error
+            if self._calls.get(message.session) is not call:
+                raise asyncio.CancelledError  # stopped in the very moment in which the attempt ended for its own reason
             spent_s = self._loop.time() - call.started_s
             wait_s = retry_wait_s(self._limits, call.attempt, failure, spent_s, self._rng.random())
             if wait_s is None:
                 return Failed(code=failure.failure, detail=str(failure), attempts=call.attempt)
             log.info("session %s, turn %d: attempt %d: %s", message.session, message.seq, call.attempt, failure)
-            call.touched_s = self._loop.time() + wait_s
+            # After a long stop of the process the watch may run before this sleep ends: it ends attempts, not rests.
+            call.resting = True
             await asyncio.sleep(wait_s)
+            call.resting = False
 
     async def _attempt(self, call: Call, message: MessageAccepted) -> Completed:
         """One call of the model. Raises ResponderError, whatever the responder raised."""

@@ -49,7 +49,7 @@ class Life:
 def watch_tasks(loop: asyncio.AbstractEventLoop) -> None:
     """From now on every task belongs to the life it was made in."""
 
-    def make(loop: asyncio.AbstractEventLoop, coro: Coroutine[Any, Any, Any], **options: Any) -> asyncio.Task[Any]:
+    def make(loop: asyncio.AbstractEventLoop, coro: Coroutine[Any, Any, Any], **options: Any) -> "asyncio.Future[Any]":
         task: asyncio.Task[Any] = asyncio.Task(coro, loop=loop, **options)
         life = _life.get()
         if life is not None:
@@ -144,7 +144,7 @@ class Host:
             try:
                 await life.log.open()
                 node = self._make_node(life.log)
-                node.failed.add_done_callback(self._failed)
+                node.failed.add_done_callback(partial(self._failed, life))
                 await node.start()
             except LogError:
                 await asyncio.sleep(0.5)
@@ -166,9 +166,9 @@ class Host:
             rng=Random(f"{self._seed}/{name}"),
         )
 
-    def _failed(self, failed: "asyncio.Future[None]") -> None:
+    def _failed(self, life: Life, failed: "asyncio.Future[None]") -> None:
         error = failed.exception()
-        if error is not None and not isinstance(error, SimulatedCrash):
+        if error is not None and not isinstance(error, SimulatedCrash) and not life.over:
             self.failures.append(error)
 
     def _died(self, life: Life) -> None:

@@ -7,6 +7,7 @@ import json
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from chatstream.core.ids import PartitionNo
 from chatstream.core.partitioner import partition_of
 from chatstream.log.port import Record, Topic
 from chatstream.log.simulated_broker import SimulatedBroker
@@ -44,7 +45,7 @@ class Story:
 class Reading:
     """One partition of chat.events, folded as far as `next_offset`."""
 
-    def __init__(self, number: int) -> None:
+    def __init__(self, number: PartitionNo) -> None:
         self.number = number
         self.next_offset = 0
         self.epoch = 0
@@ -179,12 +180,12 @@ class Oracle:
 
     def __init__(self, broker: SimulatedBroker) -> None:
         self._broker = broker
-        self.readings = [Reading(number) for number in range(broker.partitions)]
+        self.readings = [Reading(PartitionNo(number)) for number in range(broker.partitions)]
 
     def read(self) -> None:
         """Fold what is new."""
         for reading in self.readings:
-            reading.read(self._broker.log(Topic.EVENTS, reading.number).records)  # type: ignore[arg-type]
+            reading.read(self._broker.log(Topic.EVENTS, reading.number).records)
 
     def unfinished(self) -> str | None:
         """What is still owed, None when everything is done: P8."""
@@ -216,7 +217,7 @@ class Oracle:
 
     def _judge_inputs(self, reading: Reading) -> None:
         decided = set(reading.by_input)
-        for record in self._broker.records(Topic.MESSAGES, reading.number):  # type: ignore[arg-type]
+        for record in self._broker.records(Topic.MESSAGES, reading.number):
             self._judge_input(reading, record)
             decided.discard(record.offset)
         if decided:
@@ -247,11 +248,11 @@ class Oracle:
 
     def _letters(self, partition: int, offset: int) -> list[Record]:
         key = f"{partition}/{offset}".encode()
-        return [record for record in self._broker.records(Topic.DEAD_LETTERS, 0) if record.key == key]  # type: ignore[arg-type]
+        return [record for record in self._broker.records(Topic.DEAD_LETTERS, PartitionNo(0)) if record.key == key]
 
-    def _forwards(self, home: int, partition: int, offset: int) -> int:
+    def _forwards(self, home: PartitionNo, partition: int, offset: int) -> int:
         mark = ("forwarded", f"{partition}/{offset}".encode())
-        return sum(mark in record.headers for record in self._broker.records(Topic.MESSAGES, home))  # type: ignore[arg-type]
+        return sum(mark in record.headers for record in self._broker.records(Topic.MESSAGES, home))
 
     def _excused(self, story: Story, command: Command, at: int) -> bool:
         """May the command have led to nothing? A known id, or a cancel of what was not owed when it was decided."""
@@ -269,7 +270,7 @@ class Oracle:
         """Every record is an event that counts, byte for byte; without those at or below the highest source: all, in order."""
         public = {told.offset: told for told in reading.public}
         kept: list[int] = []
-        for record in self._broker.records(Topic.REPLIES, reading.number):  # type: ignore[arg-type]
+        for record in self._broker.records(Topic.REPLIES, reading.number):
             source = int(dict(record.headers)["source"])
             told = public.get(source)
             where = f"chat.replies/{reading.number}/{record.offset} of source {source}"

@@ -132,9 +132,7 @@ def _sends(rng: Random, nodes: int, partitions: int, until_s: float) -> tuple[Se
     return tuple(_send(rng, at_s, number, sessions, ids, nodes, partitions) for number, at_s in enumerate(times))
 
 
-def _send(
-    rng: Random, at_s: float, number: int, sessions: list[str], ids: list[str], nodes: int, partitions: int
-) -> Send:
+def _send(rng: Random, at_s: float, number: int, sessions: list[str], ids: list[str], nodes: int, partitions: int) -> Send:
     kind: Kind = rng.choices(("text", "json", "cancel", "garbage"), (30, 50, 14, 6))[0]
     via_node = kind in ("json", "cancel") and rng.random() < 0.5
     astray = rng.randrange(1, partitions) if partitions > 1 and not via_node and rng.random() < 0.15 else 0

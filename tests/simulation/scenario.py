@@ -3,7 +3,7 @@
 import asyncio
 import json
 from random import Random
-from typing import Final
+from typing import Final, NamedTuple
 
 from chatstream.core.commands import Cancel, Message
 from chatstream.core.errors import ChatstreamError
@@ -272,17 +272,24 @@ def _record(send: Send) -> tuple[bytes | None, bytes | None]:
     return key, json.dumps(fields | ({"message_id": send.message_id} if send.message_id else {})).encode()
 
 
-def run(plan: Plan, noting: bool = False) -> World:
-    """Let a plan happen. Raises what went wrong, with the world in its `world`."""
+class Verdict(NamedTuple):
+    """How a history ended. error: what went wrong, None for nothing. notes: what happened, if that was asked for."""
+
+    error: BaseException | None
+    notes: list[str]
+
+
+def run(plan: Plan, noting: bool = False) -> Verdict:
+    """Let a plan happen."""
     worlds: list[World] = []
 
-    async def happen() -> World:
+    async def happen() -> None:
         worlds.append(World(plan, noting))
         await worlds[0].run()
-        return worlds[0]
 
+    error: BaseException | None = None
     try:
-        return run_virtual(happen(), plan.end_s + 3 * SETTLE_S, expected=(SimulatedCrash,))
-    except BaseException as error:
-        error.world = worlds[0]  # type: ignore[attr-defined]  # for the trace, whatever it is
-        raise
+        run_virtual(happen(), plan.end_s + 3 * SETTLE_S, expected=(SimulatedCrash,))
+    except Exception as raised:  # noqa: BLE001  # whatever it is, it is a finding
+        error = raised
+    return Verdict(error, worlds[0].notes)

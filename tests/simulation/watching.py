@@ -1,17 +1,19 @@
 """What people outside saw of a simulated history, compared with what the log says in the end."""
 
+import asyncio
 from random import Random
 from typing import TYPE_CHECKING, NamedTuple
 
 from chatstream.core.commands import Cancel, Message
 from chatstream.core.errors import ChatstreamError
-from chatstream.core.ids import PartitionNo, SessionId
+from chatstream.core.ids import Offset, PartitionNo, SessionId
 from chatstream.engine.desk import Accepted, Answer, Refused, Repeated, Unnumbered
 from chatstream.engine.projection import Projection
 from chatstream.log.port import Topic
 from chatstream.log.simulated import SimulatedBroker
 from chatstream.table import reads, rows
 from chatstream.table.memory import MemoryTableStore
+from chatstream.table.port import View
 from tests.simulation.host import Host
 from tests.simulation.oracle import Oracle, Wrong
 
@@ -49,12 +51,10 @@ async def read(world: "World", rng: Random, sessions: list[str]) -> None:
 
 
 async def _nap(world: "World", wait_s: float) -> None:
-    import asyncio
-
     await asyncio.sleep(wait_s if world.broker.on_step else 5.0)
 
 
-def _look(world: "World", view: reads.View, session: SessionId, cursors: dict[str, int]) -> None:
+def _look(world: "World", view: View, session: SessionId, cursors: dict[str, int]) -> None:
     page = reads.events(view, session, 0, 200)
     for seq, value in enumerate(page.values, 1):
         before = world.seen.setdefault((session, seq), value)
@@ -120,9 +120,9 @@ def _judge_table(host: Host, number: PartitionNo, broker: SimulatedBroker) -> No
     meta = rows.read_meta(host.tables.copy().open(number))
     fresh = MemoryTableStore()
     projection = Projection(number, fresh.open(number), 100)
-    stop = 0 if meta is None else meta.next_offset
+    stop = Offset(0) if meta is None else meta.next_offset
     projection.fold_all(record for record in broker.records(Topic.EVENTS, number) if record.offset < stop)
-    projection.next_offset = max(projection.next_offset, stop)  # type: ignore[type-var]
+    projection.next_offset = max(projection.next_offset, stop)
     projection.flush()
     wanted = _rows(fresh, number)
     if projection.alarms:
