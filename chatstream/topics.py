@@ -1,5 +1,6 @@
 """The topics as declared in topics.yaml, compared with the topics as they are. Everything here blocks."""
 
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final, Literal
@@ -7,7 +8,7 @@ from typing import Final, Literal
 import msgspec
 import yaml
 
-from chatstream.core.errors import BadSettings, LogReplaced
+from chatstream.core.errors import BadSettings, LogReplaced, LogUnavailable
 from chatstream.core.ids import NodeId
 from chatstream.log.kafka_admin import KafkaAdmin, TopicFacts
 from chatstream.log.kafka_settings import KafkaSettings
@@ -16,6 +17,8 @@ from chatstream.log.port import Topic
 TIED: Final = (Topic.MESSAGES, Topic.EVENTS, Topic.REPLIES)
 """A session has the same partition number on these: their counts are equal, and never change."""
 PARTITIONS_MAX: Final = 10_000
+SEEN_S: Final = 10.0
+"""For a change to be shown by the broker that is asked."""
 
 Kind = Literal["create", "configure", "refuse"]
 
@@ -131,10 +134,20 @@ def apply(bootstrap_servers: str, declared: Declared, overrides: Mapping[str, st
             admin.create(step.topic.value, each.partitions, each.replication_factor, each.config)
         else:
             admin.configure(step.topic.value, step.config)
+    _wait_until_seen(admin, declared, steps)
+    return steps
+
+
+def _wait_until_seen(admin: KafkaAdmin, declared: Declared, steps: list[Step]) -> None:
+    """A cluster does a thing before all of its brokers show it: wait, so that whoever starts next finds it done."""
     created = [step.topic.value for step in steps if step.kind == "create"]
     if created:
         admin.wait_until_led(created)
-    return steps
+    deadline_s = time.monotonic() + SEEN_S
+    while steps and _steps(declared, _facts(admin)):
+        if time.monotonic() > deadline_s:
+            raise LogUnavailable(f"the topics were changed, but after {SEEN_S:.0f} s the cluster does not show it")
+        time.sleep(0.05)
 
 
 def check(

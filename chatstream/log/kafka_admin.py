@@ -28,6 +28,8 @@ from chatstream.log.port import Topic, TopicIdentity
 REQUEST_S: Final = 10.0
 """For one answer of the cluster."""
 
+CONNECT_S: Final = 5.0
+"""For the first answer: the library tries for the whole of it, even where nothing listens."""
 RETRY_S: Final = 0.05
 
 _T = TypeVar("_T")
@@ -64,7 +66,7 @@ class KafkaAdmin:
             raise translated(error, "the Kafka settings cannot be used") from error
         self._where = settings.bootstrap_servers
 
-    def connect(self, wait_s: float = REQUEST_S) -> None:
+    def connect(self, wait_s: float = CONNECT_S) -> None:
         """Wait for a broker's answer; blocks. Raises LogUnavailable."""
         try:
             self._client.list_topics(timeout=wait_s)

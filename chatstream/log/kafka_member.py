@@ -253,14 +253,16 @@ class Member:
     # Records
 
     def _poll(self, consumer: Consumer, wait_s: float) -> None:
+        batch: list[Message] = []
         try:
             first = consumer.poll(wait_s)
             if first is None:
                 return
-            batch = [first, *consumer.consume(BATCH - 1, 0)]
+            batch.append(first)
+            batch += consumer.consume(BATCH - 1, 0)
         except KafkaException as error:
-            self._judge(error_of(error))
-            return
+            # Raised for a fatal error and out of callbacks. Records may have been lost on the way, and would be skipped.
+            self._broken = str(error)
         self._deliver(batch)
 
     def _deliver(self, batch: list[Message]) -> None:

@@ -134,7 +134,11 @@ class KafkaProducer:
 
     def _poll(self) -> None:
         """Serve the library's callbacks, then hand on what they left."""
-        self._producer.poll(0)
+        try:
+            self._producer.poll(0)
+        except KafkaException as error:
+            # So the library reports a fatal error: it raises and does not call error_cb.
+            self._fail(error_of(error), "the producer")
         if self._failure is not None and not self._purged:
             # Nothing later may land. In flight as well: what is there has an unknown outcome already.
             self._purged = True
@@ -193,5 +197,8 @@ def failure_of(error: KafkaError, doing: str) -> ChatstreamError:
 
 def _finish(producer: Producer) -> None:
     # A producer that loses its last reference on the event loop would hold the loop until its broker threads end.
-    producer.flush(1.0)
-    producer.close()
+    try:
+        producer.flush(1.0)
+        producer.close()
+    except KafkaException as error:
+        logger.debug("an abandoned producer: %s", error)
