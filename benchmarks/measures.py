@@ -1,0 +1,199 @@
+"""The measurements: each starts what it needs, and returns rows of the table."""
+
+import asyncio
+import json
+import time
+import urllib.request
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
+
+from confluent_kafka import Consumer, Producer, TopicPartition
+
+from benchmarks.client import load
+from benchmarks.floors import bare_http, floor_cpu_s
+from benchmarks.rig import PARTITIONS, Row, cpu_s, disk_bytes, memory_mib, node, pid_of
+from tests.nodes import NodeProcess
+from tests.until import until
+
+DONE_S: Final = 600.0
+TEXT: Final = b"x" * 200
+
+
+def produce(bootstrap: str, count: int, sessions: int, value: bytes = TEXT) -> None:
+    """Put messages onto chat.messages, the sessions in turn."""
+    producer = Producer(
+        {
+            "bootstrap.servers": bootstrap,
+            "partitioner": "murmur2_random",
+            "queue.buffering.max.messages": 1_000_000,
+            "linger.ms": 5,
+            "log_level": 0,
+        }
+    )
+    for number in range(count):
+        producer.produce("chat.messages", value, f"s{number % sessions}")
+        producer.poll(0)
+    assert producer.flush(60) == 0
+
+
+def ends(bootstrap: str, topic: str) -> int:
+    """Records ever written to a topic."""
+    consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "count", "log_level": 0})
+    try:
+        marks = [consumer.get_watermark_offsets(TopicPartition(topic, number), 10) for number in range(PARTITIONS)]
+        return sum(high for _, high in marks)
+    finally:
+        consumer.close()
+
+
+async def replied(bootstrap: str, count: int) -> None:
+    """Wait until so many replies are on chat.replies."""
+    await until(lambda: ends(bootstrap, "chat.replies") >= count, DONE_S, f"{count} replies")
+
+
+async def one_way(bootstrap: str, quick: bool) -> list[Row]:
+    """Messages that wait on chat.messages, answered by one node: CPU of the node alone."""
+    count = 20_000 if quick else 100_000
+    async with node(bootstrap) as process:
+        produce(bootstrap, 2_000, 200)
+        await replied(bootstrap, 2_000)
+        start_cpu_s, start_s = cpu_s(pid_of(process)), time.perf_counter()
+        produce(bootstrap, count, 2_000)
+        await replied(bootstrap, count + 2_000)
+        spent_s, took_s = cpu_s(pid_of(process)) - start_cpu_s, time.perf_counter() - start_s
+        floor_s = floor_cpu_s(bootstrap, count)
+    return [
+        Row(
+            "one-way turns per CPU-second of the node",
+            f"{count / spent_s:,.0f} (wall: {count / took_s:,.0f}/s)",
+            f"{count / floor_s:,.0f}: consume 1, produce 3",
+            "8,000",
+        )
+    ]
+
+
+async def http(bootstrap: str, quick: bool) -> list[Row]:
+    """POST that waits for the reply, with 1, 64 and 256 clients; broker, node and clients share the machine."""
+    seconds = 5.0 if quick else 15.0
+    rows = []
+    async with bare_http() as bare, node(bootstrap) as process:
+        for clients, aim in ((1, "p50 5 ms"), (64, "2,000/s"), (256, "")):
+            ours = await load(process.port, clients, seconds)
+            floor = await load(bare, clients, seconds)
+            rows.append(Row(f"HTTP turns, {clients} clients, Kafka", _speed(ours), _speed(floor), aim))
+    async with node("") as process:
+        for clients in (1, 64):
+            rows.append(Row(f"HTTP turns, {clients} clients, embedded", _speed(await load(process.port, clients, seconds))))
+    return rows
+
+
+def _speed(result: dict[str, Any]) -> str:
+    return f"{result['per_s']:,.0f}/s, p50 {result['p50_ms']:.1f} ms, p99 {result['p99_ms']:.1f} ms"
+
+
+async def many_calls(bootstrap: str, quick: bool) -> list[Row]:
+    """Calls of 1 s that are all under way at once in one node."""
+    count = 1_000 if quick else 5_000
+    async with node(bootstrap, "--max-calls", str(count), responder="benchmarks.stub:one_second") as process:
+        start_s = time.perf_counter()
+        produce(bootstrap, count, count)
+        await replied(bootstrap, count)
+        took_s = time.perf_counter() - start_s
+        memory = memory_mib(pid_of(process))
+    return [Row(f"{count:,} calls of 1 s at once", f"{took_s:.1f} s, {memory:.0f} MiB", "1.0 s", "")]
+
+
+async def restore(bootstrap: str, quick: bool) -> list[Row]:
+    """A node whose table is gone: from its start to serving, every event folded again; and its memory then."""
+    count, sessions = (20_000, 5_000) if quick else (100_000, 10_000)
+    async with node(bootstrap) as process:
+        produce(bootstrap, count, sessions)
+        await replied(bootstrap, count)
+        events = ends(bootstrap, "chat.events")
+        memory = memory_mib(pid_of(process))
+        empty_s = await _restart(process, keep_table=True)
+        took_s = await _restart(process, keep_table=False)
+        fresh = memory_mib(pid_of(process))
+    speed = events / max(took_s - empty_s, 0.001)
+    return [
+        Row("restore, events/s", f"{speed:,.0f} ({events:,} events)", "", "50,000"),
+        Row("start with the table in place", f"{empty_s:.2f} s", "", ""),
+        Row(f"memory with {sessions:,} sessions", f"{memory:.0f} MiB (after a rebuild {fresh:.0f} MiB)", "", ""),
+    ]
+
+
+async def _restart(process: NodeProcess, keep_table: bool) -> float:
+    await process.end()
+    if not keep_table:
+        process.drop_table()
+    start_s = time.perf_counter()
+    process.start()
+    await process.serves(PARTITIONS)
+    return time.perf_counter() - start_s
+
+
+async def growth(_: str, quick: bool) -> list[Row]:
+    """A turn of a long conversation beside a turn of a short one, and what the table grew by; the model reads no history."""
+    long = 5_000 if quick else 50_000
+    async with node("", "--limit", f"waiting_turns={2 * long}") as process:
+        await _grow(process, "short", 4)
+        await _grow(process, "long", long - 1)
+        before = disk_bytes(process.data / "tables")
+        short_ms, long_ms = [], []
+        for _ in range(300):
+            short_ms.append(await _turn_ms(process, "short"))
+            long_ms.append(await _turn_ms(process, "long"))
+        after = disk_bytes(process.data / "tables")
+    short, slow = sorted(short_ms)[150], sorted(long_ms)[150]
+    return [
+        Row(
+            f"a turn at {long:,} messages / at 5",
+            f"{slow:.2f} / {short:.2f} ms = {slow / short:.2f}",
+            "",
+            "1.5",
+        ),
+        Row("table bytes per turn of 400 characters", f"{(after - before) / 600:,.0f}", "400", ""),
+    ]
+
+
+async def _grow(process: NodeProcess, session: str, count: int) -> None:
+    """Post without waiting for replies, 200 requests at a time."""
+    gate = asyncio.Semaphore(100)
+
+    async def one() -> None:
+        async with gate:
+            await asyncio.to_thread(_post, process.port, session, False)
+
+    await asyncio.gather(*(one() for _ in range(count)))
+    await until(lambda: _replies(process.port, session) >= count, DONE_S, f"{count} turns of {session}")
+
+
+def _replies(port: int, session: str) -> int:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/v1/sessions/{session}", timeout=30) as response:
+        return int(json.load(response)["replies"])
+
+
+def _post(port: int, session: str, wait: bool) -> None:
+    request = urllib.request.Request(
+        f"http://127.0.0.1:{port}/v1/sessions/{session}/messages",
+        data=TEXT,
+        headers={"Content-Type": "text/plain"} | ({"Prefer": "wait=30"} if wait else {}),
+    )
+    with urllib.request.urlopen(request, timeout=60) as response:
+        response.read()
+
+
+async def _turn_ms(process: NodeProcess, session: str) -> float:
+    start_s = time.perf_counter()
+    await asyncio.to_thread(_post, process.port, session, True)
+    return (time.perf_counter() - start_s) * 1000
+
+
+Measure = Callable[[str, bool], Awaitable[list[Row]]]
+MEASURES: Final[dict[str, Measure]] = {
+    "one-way": one_way,
+    "http": http,
+    "calls": many_calls,
+    "restore": restore,
+    "growth": growth,
+}
