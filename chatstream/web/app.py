@@ -6,7 +6,7 @@ from aiohttp import web
 
 from chatstream.core.limits import Limits
 from chatstream.engine.desk import Desk
-from chatstream.web import events, health, sending, sessions
+from chatstream.web import cancelling, events, health, sending, sessions
 from chatstream.web.bodies import body_bytes_most
 from chatstream.web.boundary import Boundary
 from chatstream.web.metrics import HttpMetrics
@@ -47,6 +47,7 @@ def routes() -> list[web.RouteDef]:
         web.get(SESSION, sessions.get_session),
         web.get(SESSION + "/messages", sessions.get_messages),
         web.post(SESSION + "/messages", sending.post_message),
+        web.post(SESSION + "/cancel", cancelling.post_cancel),
         web.get(SESSION + "/events", events.get_events, allow_head=False),
         web.head(SESSION + "/events", events.head_events),
     ]

@@ -1,14 +1,15 @@
-"""The body of a POST as a message."""
+"""The body of a POST as a command."""
 
-from typing import Final
+from typing import Any, Final
 from uuid import uuid4
 
+import msgspec
 from aiohttp import web
 from msgspec.structs import replace
 from multidict import CIMultiDictProxy
 
 from chatstream.core import codec, ids
-from chatstream.core.commands import AnyCommand, Message
+from chatstream.core.commands import AnyCommand, Cancel, Message
 from chatstream.core.errors import BadId
 from chatstream.core.ids import MessageId
 from chatstream.core.limits import Limits
@@ -42,7 +43,26 @@ def read_message(headers: CIMultiDictProxy[str], body: bytes, limits: Limits) ->
     command = codec.read_json_command(body, limits) if is_json else _text_command(body, limits)
     if not isinstance(command, Message):
         raise Problem(400, "bad-command", "only messages are sent here")
-    return _with_id(command, headers)
+    chosen = _chosen_id(command.message_id, headers)
+    return replace(command, command_id=chosen, message_id=chosen)
+
+
+def read_cancel(headers: CIMultiDictProxy[str], body: bytes, limits: Limits) -> Cancel:
+    """A body, which may be empty, as a cancel with an id. Raises as read_message does."""
+    if body and not _is_json(headers.get("Content-Type"), body):
+        raise Problem(415, "unsupported-media-type", "say what to cancel as application/json, or nothing")
+    try:
+        fields = msgspec.json.decode(body or b"{}", type=dict[str, Any])
+    except msgspec.ValidationError as error:
+        raise Problem(400, "bad-command", str(error)) from error
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise Problem(400, "malformed-json", f"the body is not JSON: {error}") from error
+    if fields.setdefault("type", "cancel") != "cancel":
+        raise Problem(400, "bad-command", "only cancels are sent here")
+    # Through the codec, so that what a cancel may be is checked in one place.
+    command = codec.read_json_command(msgspec.json.encode(fields), limits)
+    assert isinstance(command, Cancel)
+    return replace(command, command_id=_chosen_id(command.command_id, headers))
 
 
 def _is_json(content_type: str | None, body: bytes) -> bool:
@@ -77,14 +97,12 @@ def _text_command(body: bytes, limits: Limits) -> AnyCommand:
     return codec.read_json_command(codec.write_command(Message(text=text)), limits)
 
 
-def _with_id(message: Message, headers: CIMultiDictProxy[str]) -> Message:
+def _chosen_id(in_body: MessageId, headers: CIMultiDictProxy[str]) -> MessageId:
+    """The id given in the body or as Idempotency-Key, else one of our own."""
     given = _idempotency_key(headers)
-    if given and message.message_id and given != message.message_id:
-        raise bad_field(IDEMPOTENCY_KEY, "bad-id", "Idempotency-Key and message_id differ: give one of them")
-    if message.message_id:
-        return message
-    chosen = given or MessageId(uuid4().hex)
-    return replace(message, command_id=chosen, message_id=chosen)
+    if given and in_body and given != in_body:
+        raise bad_field(IDEMPOTENCY_KEY, "bad-id", "Idempotency-Key and the id in the body differ: give one of them")
+    return in_body or given or MessageId(uuid4().hex)
 
 
 def _idempotency_key(headers: CIMultiDictProxy[str]) -> MessageId | None:

@@ -5,18 +5,17 @@ from typing import Final, assert_never
 import msgspec
 from aiohttp import web
 
-from chatstream.core import codec
 from chatstream.core.commands import Message
-from chatstream.core.errors import NotOwner, OutcomeUnknown, Restoring, TableBroken
-from chatstream.core.events import AnyEvent, MessageAccepted, ReplyCancelled, ReplyCompleted, ReplyFailed
+from chatstream.core.errors import NotOwner, Restoring
+from chatstream.core.events import MessageAccepted, ReplyCancelled, ReplyCompleted, ReplyFailed
 from chatstream.core.ids import MessageId, Seq, SessionId, session_id
-from chatstream.engine.desk import Accepted, Answer, Desk, Refused, Repeated, Unnumbered
+from chatstream.engine.desk import Accepted, Answer, Desk, Repeated, Unnumbered
 from chatstream.table import reads, rows
 from chatstream.table.port import View
-from chatstream.web import bodies, problems
-from chatstream.web.problems import Problem
-from chatstream.web.settings import DESK, HELD, LIMITS, SETTINGS, WebSettings
-from chatstream.web.waiting import PREFER, PREFERENCE_APPLIED, Sent, preferred_wait_s, settle_restore, wait_for_end
+from chatstream.web import bodies
+from chatstream.web.settings import DESK, HELD, LIMITS, SETTINGS
+from chatstream.web.submitting import event_at, id_conflict, submit
+from chatstream.web.waiting import PREFER, PREFERENCE_APPLIED, Sent, preferred_wait_s, wait_for_end
 
 
 class Receipt(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -51,13 +50,13 @@ async def post_message(request: web.Request) -> web.Response:
     message = bodies.read_message(request.headers, body, limits)
     wait_s = preferred_wait_s(request.headers.getall(PREFER, []), limits.poll_s)
     if not wait_s:
-        answer = await _submit(desk, settings, session, message)
-        return _receipt(desk, _sent(desk, session, message, answer, settings), answer)
+        answer = await submit(desk, settings, session, message)
+        return _receipt(desk, _sent(desk, session, message, answer), answer)
     request[HELD] = True
     # Watching begins before the message is sent: its reply may be there as soon as its number is.
     with desk.feed.watch(session) as watch:
-        answer = await _submit(desk, settings, session, message)
-        sent = _sent(desk, session, message, answer, settings)
+        answer = await submit(desk, settings, session, message)
+        sent = _sent(desk, session, message, answer)
         ending = await wait_for_end(desk, watch, sent, wait_s)
         if isinstance(answer, Unnumbered) and ending is not None and sent.seq is not None:
             _check_same(desk.table(session), session, message, sent.seq)
@@ -66,24 +65,7 @@ async def post_message(request: web.Request) -> web.Response:
         return response
 
 
-async def _submit(desk: Desk, settings: WebSettings, session: SessionId, message: Message) -> Answer:
-    await settle_restore(desk, session, settings.restore_hold_s)
-    if desk.stopping:
-        raise Problem(503, "stopping", "this node is shutting down", retryable=True, retry_after_s=settings.retry_after_s)
-    try:
-        return await desk.submit(session, message)
-    except OutcomeUnknown as error:
-        raise Problem(
-            503,
-            error.code,
-            "the log did not answer in time; send the message again under the same message_id",
-            retryable=True,
-            retry_after_s=settings.retry_after_s,
-            extra={"message_id": message.message_id, "session": session},
-        ) from error
-
-
-def _sent(desk: Desk, session: SessionId, message: Message, answer: Answer, settings: WebSettings) -> Sent:
+def _sent(desk: Desk, session: SessionId, message: Message, answer: Accepted | Repeated | Unnumbered) -> Sent:
     """What the answer says of the message. Raises Problem where it was refused or its id belongs to another."""
     match answer:
         case Accepted():
@@ -93,32 +75,21 @@ def _sent(desk: Desk, session: SessionId, message: Message, answer: Answer, sett
             return Sent(session, message.message_id, answer.seq, repeated=True)
         case Unnumbered():
             return Sent(session, message.message_id, None)
-        case Refused():
-            raise problems.of_refusal(answer.reason, settings.retry_after_s)
         case _:
             assert_never(answer)
 
 
 def _check_same(view: View, session: SessionId, message: Message, seq: Seq) -> None:
-    first = _event(view, session, seq)
+    first = event_at(view, session, seq)
     if isinstance(first, MessageAccepted) and (first.text, first.content) == (message.text, message.content):
         return
-    raise Problem(
-        422, "idempotency-conflict", "this id was used for something else in this session: send new text under a new id"
-    )
-
-
-def _event(view: View, session: SessionId, seq: int) -> AnyEvent:
-    entry = rows.read_entry(view, session, seq)
-    if entry is None:
-        raise TableBroken(f"event {seq} of session {session} is missing in the table")
-    return codec.read_event(entry.value)
+    raise id_conflict()
 
 
 def _exchange(view: View, sent: Sent, ending: rows.Ending) -> web.Response:
     assert sent.seq is not None  # a turn that ended has a number
-    message = _event(view, sent.session, sent.seq)
-    reply = _event(view, sent.session, ending.seq)
+    message = event_at(view, sent.session, sent.seq)
+    reply = event_at(view, sent.session, ending.seq)
     assert isinstance(message, MessageAccepted)
     assert isinstance(reply, ReplyCompleted | ReplyFailed | ReplyCancelled)
     exchange = Exchange(

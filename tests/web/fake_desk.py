@@ -97,6 +97,7 @@ class FakeDesk:
             input=InputPosition(0, self._offset),
             now=NOW,
             known=rows.read_message_seq(table, session, command.command_id),
+            target=rows.read_message_seq(table, session, command.message_id) if isinstance(command, Cancel) else None,
             waiting_turns=self._limits.waiting_turns,
         )
         decision = decide(head, command, context)
