@@ -333,10 +333,11 @@ def _refusal(refusal: Refusal) -> web.Response:
 
 
 def _last_text(body: Json) -> str:
+    """The message to be answered. Messages of failed turns stand as blocks of their own before it."""
     content = body["messages"][-1]["content"]
     if isinstance(content, str):
         return content
-    return " ".join(block["text"] for block in content if block["type"] == "text")
+    return next((str(block["text"]) for block in reversed(content) if block["type"] == "text"), "")
 
 
 async def _serve(port: int, word_delay_s: float) -> None:

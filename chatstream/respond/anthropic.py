@@ -3,6 +3,7 @@
 Importing this module imports the SDK (1.5 s and 84 MB), so loading.py does it only for who asks for this responder.
 """
 
+import logging
 import re
 from collections.abc import AsyncIterator
 from typing import Any, Final, cast
@@ -85,6 +86,8 @@ class AnthropicResponder:
 
 
 def _client(base_url: str | None, calls: int) -> anthropic.AsyncAnthropic:
+    # At level info it logs a line for every call, which says no more than the engine's own.
+    logging.getLogger("httpx2").setLevel(logging.WARNING)
     timeout = httpx2.Timeout(connect=CONNECT_S, read=READ_S, write=READ_S, pool=READ_S)
     # The transport takes no limit at all for aiohttp's default of 100, so it is always told.
     limits = httpx2.Limits(max_connections=calls, max_keepalive_connections=IDLE_CONNECTIONS, keepalive_expiry=IDLE_S)

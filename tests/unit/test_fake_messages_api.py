@@ -10,6 +10,7 @@ import pytest
 
 from chatstream.core.errors import ResponderError
 from chatstream.respond.anthropic import AnthropicResponder
+from chatstream.respond.port import Said
 from tests.fake_messages_api import FakeMessagesApi
 from tests.turns import FakeTurn, answer
 
@@ -50,3 +51,12 @@ async def test_a_message_may_say_how_its_own_calls_behave(monkeypatch: pytest.Mo
             assert (await answer(responder, FakeTurn("fake:status-529,ok please")))[0].startswith("You said: fake")
         await responder.close()
     assert api.calls == 4
+
+
+async def test_a_message_of_a_failed_turn_does_not_tell_the_next_call_how_to_behave(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ANTHROPIC_API_KEY", "a-key-of-the-test")
+    async with FakeMessagesApi().serve() as url:
+        responder = AnthropicResponder(base_url=url)
+        turn = FakeTurn("hello", history=[Said(role="user", text="fake:status-400")])
+        assert (await answer(responder, turn))[0] == "You said: hello ✓ "
+        await responder.close()
