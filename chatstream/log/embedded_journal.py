@@ -6,6 +6,7 @@ the journal: every append fails until the files were closed and opened again, be
 """
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final, Protocol
@@ -94,7 +95,8 @@ class Journal:
         self.tail: Callable[[Partition, list[Record]], None] | None = None
         self._files = files
         self._now_ms = now_ms
-        self._syncer = ThreadPoolExecutor(1, "chatstream-fsync") if fsync else None
+        self._fsync = fsync
+        self._syncer: ThreadPoolExecutor | None = None
         self._pending: list[Pending] = []
         self._scheduled = False
         self._syncing: asyncio.Future[None] | None = None
@@ -107,6 +109,8 @@ class Journal:
         for place, (start, end) in self._files.open().items():
             partition = self.partitions.setdefault(place, Partition(place, start, end))
             partition.start, partition.end = start, end
+        if self._fsync and self._syncer is None:
+            self._syncer = ThreadPoolExecutor(1, "chatstream-fsync")
         self._closed = False
 
     async def close(self) -> None:
@@ -116,13 +120,17 @@ class Journal:
         self._closed = True
         while self._syncing is not None:
             await asyncio.wait([self._syncing])
-        if self._pending and self._broken is None:
-            self._write(self._take())
-            if self._syncer is not None:
-                await asyncio.get_running_loop().run_in_executor(self._syncer, self._files.sync)
+        # Nobody was promised what fails here: it is tried, and goes unacknowledged either way.
+        with contextlib.suppress(LogError):
+            if self._pending and self._broken is None:
+                self._write(self._take())
+                if self._syncer is not None:
+                    await asyncio.get_running_loop().run_in_executor(self._syncer, self._files.sync)
         if self._syncer is not None:
             self._syncer.shutdown()
-        self._files.close()
+            self._syncer = None
+        with contextlib.suppress(LogError):
+            self._files.close()
 
     def append(self, pending: Pending) -> None:
         """Have it written at the end of this loop turn, or together with what else came when the disk is free again."""
@@ -146,7 +154,9 @@ class Journal:
         if now_s - self._revived_s < REVIVE_S or self._pending or self._syncing is not None:
             raise LogUnavailable(str(self._broken)) from self._broken
         self._revived_s = now_s
-        self._files.close()
+        # Broken files complain once more when they are closed; whether they are good again, only opening tells.
+        with contextlib.suppress(LogError):
+            self._files.close()
         self.open()
         self._broken = None
 

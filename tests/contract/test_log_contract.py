@@ -101,11 +101,11 @@ async def test_a_record_is_read_as_it_was_appended(log: Log) -> None:
     acks = Acks()
     producer = log.open_producer(acks)
     headers = (("claim", b"1-abc"), ("empty", b""), ("claim", b"again"))
-    producer.append(Topic.EVENTS, P0, b"k", b"v", headers, None)
-    producer.append(Topic.EVENTS, P0, None, b"", (), None)
-    producer.append(Topic.EVENTS, P0, b"", None, (), None)
+    producer.append(Topic.REPLIES, P0, b"k", b"v", headers, None)
+    producer.append(Topic.REPLIES, P0, None, b"", (), None)
+    producer.append(Topic.REPLIES, P0, b"", None, (), None)
     await acks.count(3)
-    records = await everything(log)
+    records = await everything(log, Topic.REPLIES)
     assert [(record.offset, record.key, record.value, record.headers) for record in records] == [
         (0, b"k", b"v", headers),
         (1, None, b"", ()),
