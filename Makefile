@@ -12,13 +12,14 @@ INSTALL := PIP_CONSTRAINT=constraints.txt PIP_BUILD_CONSTRAINT=constraints.txt P
 # one broker and not two; the other worker does the rest meanwhile.
 PYTEST ?= $(BIN)/python -m pytest -n 2 --dist loadgroup
 
-.PHONY: help up test kafka
+.PHONY: help up test kafka bench
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make up      install and start a node on the embedded log at http://127.0.0.1:8080 (ARGS='...' adds flags)"
 	@echo "make test    install what tests need and run all of them"
 	@echo "make kafka   start an Apache Kafka broker at 127.0.0.1:9092 for trying out (needs java >= 17 and mvn)"
+	@echo "make bench   measure, on a broker of its own, and print one table (ARGS=--quick for a look)"
 
 up: .venv/.stamp-up
 	@exec $(BIN)/chatstream up $(ARGS)
@@ -32,6 +33,9 @@ test: .venv/.stamp-test
 
 kafka: .venv/.stamp-test
 	@exec $(BIN)/python dev/kafka/broker.py up $(ARGS)
+
+bench: .venv/.stamp-test
+	@$(BIN)/python -m benchmarks $(ARGS)
 
 .venv/bin/python:
 	@test -n "$(PYTHON)" || { echo "chatstream needs Python 3.11 or newer; name one with PYTHON=..." >&2; exit 1; }
