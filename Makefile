@@ -12,7 +12,7 @@ INSTALL := PIP_CONSTRAINT=constraints.txt PIP_BUILD_CONSTRAINT=constraints.txt P
 # one broker and not two; the other worker does the rest meanwhile.
 PYTEST ?= $(BIN)/python -m pytest -n 2 --dist loadgroup
 
-.PHONY: help up test kafka bench
+.PHONY: help up test kafka bench soak
 .DEFAULT_GOAL := help
 
 help:
@@ -20,6 +20,7 @@ help:
 	@echo "make test    install what tests need and run all of them"
 	@echo "make kafka   start an Apache Kafka broker at 127.0.0.1:9092 for trying out (needs java >= 17 and mvn)"
 	@echo "make bench   measure, on a broker of its own, and print one table (ARGS=--quick for a look)"
+	@echo "make soak    simulate crashes with ever new seeds, until Ctrl-C"
 
 up: .venv/.stamp-up
 	@exec $(BIN)/chatstream up $(ARGS)
@@ -36,6 +37,10 @@ kafka: .venv/.stamp-test
 
 bench: .venv/.stamp-test
 	@$(BIN)/python -m benchmarks $(ARGS)
+
+# Starts at another seed each time; a seed that fails is printed.
+soak: .venv/.stamp-test
+	@$(BIN)/python -m tests.simulation --soak --seed $$(date +%s) $(ARGS)
 
 .venv/bin/python:
 	@test -n "$(PYTHON)" || { echo "chatstream needs Python 3.11 or newer; name one with PYTHON=..." >&2; exit 1; }
