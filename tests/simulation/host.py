@@ -2,10 +2,10 @@
 
 import asyncio
 import contextvars
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Generator, Sequence
 from functools import partial
 from random import Random
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from chatstream.core.errors import LogError
 from chatstream.core.ids import NodeId, PartitionNo
@@ -20,15 +20,22 @@ from tests.simulation.responder import Scripted
 
 T = TypeVar("T")
 
+_INSTANT_S: Final = 1e-6
+
 _life: contextvars.ContextVar["Life | None"] = contextvars.ContextVar("life", default=None)
 
 
 class Life:
-    """One process: from its start to its crash or stop. tasks: all that were made in it."""
+    """One process: from its start to its crash or stop. tasks: all that were made in it.
+
+    frozen: how many pauses it is in; meanwhile its timers are kept, as a process that stands still has none that ring.
+    """
 
     def __init__(self) -> None:
         self.over = False
+        self.frozen = 0
         self.tasks: list[asyncio.Task[Any]] = []
+        self._rung: list[tuple[list[asyncio.TimerHandle], Callable[..., Any], tuple[Any, ...]]] = []
         self.node: Node | None = None
         self.log: SimulatedLog | None = None
 
@@ -37,6 +44,22 @@ class Life:
         context = contextvars.copy_context()
         context.run(_life.set, self)
         return context.run(call, *args)
+
+    def ring(self, handle: list[asyncio.TimerHandle], call: Callable[..., Any], args: tuple[Any, ...]) -> None:
+        """A timer of this life is due."""
+        if self.frozen:
+            self._rung.append((handle, call, args))
+        else:
+            call(*args)
+
+    def thaw(self) -> None:
+        """A pause is over."""
+        self.frozen -= 1
+        if not self.frozen:
+            rung, self._rung = self._rung, []
+            for handle, call, args in rung:
+                if not handle[0].cancelled():
+                    self.run(asyncio.get_running_loop().call_soon, self.ring, handle, call, args)
 
     def end(self) -> None:
         """Nothing of it runs any more."""
@@ -49,14 +72,26 @@ class Life:
 def watch_tasks(loop: asyncio.AbstractEventLoop) -> None:
     """From now on every task belongs to the life it was made in."""
 
-    def make(loop: asyncio.AbstractEventLoop, coro: Coroutine[Any, Any, Any], **options: Any) -> "asyncio.Future[Any]":
-        task: asyncio.Task[Any] = asyncio.Task(coro, loop=loop, **options)
+    def make(loop: asyncio.AbstractEventLoop, coro: Coroutine[Any, Any, T] | Generator[Any, None, T]) -> asyncio.Task[T]:
+        task = asyncio.Task(coro, loop=loop)
         life = _life.get()
         if life is not None:
             life.tasks.append(task)
         return task
 
     loop.set_task_factory(make)
+    at = loop.call_at
+
+    def call_at(when: float, call: Callable[..., Any], *args: Any, context: Any = None) -> asyncio.TimerHandle:
+        life = _life.get()
+        # What the log has on its way is the network's, and lands whether or not the process runs.
+        if life is None or call.__module__.startswith(("chatstream.log", "tests.")):
+            return at(when, call, *args, context=context)
+        handle: list[asyncio.TimerHandle] = []
+        handle.append(at(when, life.ring, handle, call, args, context=context))
+        return handle[0]
+
+    loop.call_at = call_at  # type: ignore[assignment, method-assign]  # the loop is made elsewhere, and only for this one history
 
 
 class _Entrance:
@@ -182,6 +217,15 @@ class Host:
         """`kill -9`, now."""
         if self.life is not None and not self.life.over:
             self._broker.crash(self.id)
+
+    def pause(self, for_s: float) -> None:
+        """SIGSTOP and, after a while, SIGCONT. Which comes first then, its own timers or what the log had for it, varies."""
+        life = self.life
+        if life is None or life.over or life.log is None:
+            return
+        self._broker.pause(self.id, for_s)
+        life.frozen += 1
+        self._loop.call_later(for_s + (-_INSTANT_S if self._broker.random.random() < 0.5 else _INSTANT_S), life.thaw)
 
     async def stop(self, drain_s: float) -> Life | None:
         """SIGTERM, and wait until it is gone; the life that ended so."""

@@ -190,7 +190,7 @@ class World:
     def _at_step(self, node_id: str, mishap: Mishap) -> None:
         host = next(host for host in self.hosts if host.id == node_id)
         if mishap.trouble == "pause":
-            self.broker.pause(host.id, mishap.for_s)
+            host.pause(mishap.for_s)
         else:
             self._loop.call_later(mishap.for_s, host.start, mishap.fate)
             raise SimulatedCrash(f"{node_id} is killed")
@@ -202,8 +202,7 @@ class World:
                 host.crash()
                 self._loop.call_later(mishap.for_s, host.start, mishap.fate)
             case "pause":
-                if host.node is not None:
-                    self.broker.pause(host.id, mishap.for_s)
+                host.pause(mishap.for_s)
             case "stop":
                 self._chore(self._stop_and_start(host, mishap))
             case "shuffle":
