@@ -5,6 +5,7 @@
 prints its CPU seconds.
 """
 
+import asyncio
 import os
 import socket
 import subprocess
