@@ -52,6 +52,7 @@ class KafkaLog:
         self._on_stuck = on_stuck
         self._admin: KafkaAdmin | None = None
         self._pool: ConsumerPool | None = None
+        self._spare: KafkaProducer | None = None
         self._producers: set[KafkaProducer] = set()
         self._group: KafkaGroup | None = None
 
@@ -64,13 +65,14 @@ class KafkaLog:
         pool.give_back(pool.lend())
         self._pool = pool
         self._admin = admin
-        self.open_producer(_nobody).abandon()
+        self._spare = KafkaProducer(self._settings, self._producers.discard)
 
     async def close(self) -> None:
         """Close everything that was opened through this log. Repeatable."""
         if self._group is not None:
             await self._group.leave()
-        for producer in list(self._producers):
+        spare, self._spare = self._spare, None
+        for producer in [*self._producers, *([spare] if spare else [])]:
             producer.abandon()
         pool, self._pool = self._pool, None
         self._admin = None
@@ -93,7 +95,17 @@ class KafkaLog:
 
     def open_producer(self, on_acks: AckListener) -> KafkaProducer:
         """A fresh producer that shares nothing with earlier ones."""
-        producer = KafkaProducer(self._settings, on_acks, self._producers.discard)
+        if self._admin is None:
+            raise LogUnavailable("the log is not open")
+        # The first ack of a producer that was just made takes 0.5 s: librdkafka asks for its producer id before it has a
+        # connection, and then waits. So there is always one that has its id already.
+        producer = self._spare
+        if producer is None or not producer.usable:
+            if producer is not None:
+                producer.abandon()
+            producer = KafkaProducer(self._settings, self._producers.discard)
+        self._spare = KafkaProducer(self._settings, self._producers.discard)
+        producer.listen(on_acks)
         self._producers.add(producer)
         return producer
 
@@ -107,7 +119,3 @@ class KafkaLog:
         if self._admin is None:
             raise LogUnavailable("the log is not open")
         return self._admin
-
-
-def _nobody(_: object) -> None:
-    return None

@@ -8,8 +8,9 @@ thread that waits for them takes the interpreter's lock once per record: measure
 import asyncio
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
+from operator import itemgetter
 from typing import Any, Final
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
@@ -36,18 +37,21 @@ logger = logging.getLogger(__name__)
 class KafkaProducer:
     """One librdkafka producer. After its first failure it takes nothing more; open another."""
 
-    def __init__(self, settings: KafkaSettings, on_acks: AckListener, on_end: Callable[["KafkaProducer"], None]) -> None:
+    def __init__(self, settings: KafkaSettings, on_end: Callable[["KafkaProducer"], None]) -> None:
         config = settings.producer_config() | {"error_cb": self._on_error}
         try:
             self._producer = Producer(config)
         except KafkaException as error:
             raise translated(error, "starting a producer") from error
         self._limits = dict(settings.record_bytes_max)
-        self._on_acks = on_acks
+        self._on_acks: AckListener = _nobody
         self._on_end = on_end
         self._loop = asyncio.get_running_loop()
         self._produce = self._producer.produce
         self._acks: list[Ack] = []
+        self._held: list[tuple[int, Ack]] = []
+        """Since the first failure: number of the append and its ack, until all are here."""
+        self._count = 0
         self._in_flight = 0
         self._failure: ChatstreamError | None = None
         self._purged = False
@@ -56,6 +60,15 @@ class KafkaProducer:
         self._fast = False
         self._timer = self._loop.call_later(IDLE_POLL_S, self._poll)
         self._idle = asyncio.Event()
+
+    def listen(self, on_acks: AckListener) -> None:
+        """Who is told of the acks: before the first append."""
+        self._on_acks = on_acks
+
+    @property
+    def usable(self) -> bool:
+        """Has neither failed nor been abandoned."""
+        return self._failure is None and not self._abandoned
 
     def append(
         self,
@@ -70,10 +83,12 @@ class KafkaProducer:
         if self._abandoned:
             return
         self._check_size(topic, key, value, headers)
+        number = self._count
         if self._failure is not None:
-            self._acks.append(Ack(tag, None, self._failure))
+            self._held.append((number, Ack(tag, None, self._failure)))
         else:
             self._send(topic, partition, key, value, headers, tag)
+        self._count = number + 1
         self._in_flight += 1
         if not self._fast:
             self._fast = True
@@ -102,7 +117,7 @@ class KafkaProducer:
                 value,
                 key,
                 partition,
-                on_delivery=partial(self._delivered, tag),
+                on_delivery=partial(self._delivered, self._count, tag),
                 headers=list(headers) if headers else None,
             )
         except BufferError as error:
@@ -110,15 +125,19 @@ class KafkaProducer:
         except KafkaException as error:
             if error_of(error).code() == KafkaError.MSG_SIZE_TOO_LARGE:
                 raise translated(error, f"appending to {topic}") from error
-            self._fail(error_of(error), f"appending to {topic}")
-            self._acks.append(Ack(tag, None, self._failure))
+            failure = self._fail(error_of(error), f"appending to {topic}")
+            self._held.append((self._count, Ack(tag, None, failure)))
 
-    def _delivered(self, tag: Any, error: KafkaError | None, message: Message) -> None:
-        if error is None:
+    def _delivered(self, number: int, tag: Any, error: KafkaError | None, message: Message) -> None:
+        if error is None and self._failure is None:
             self._acks.append(Ack(tag, message.offset()))  # type: ignore[arg-type]  # a delivered message has one
-        elif not self._abandoned:
-            self._fail(error, f"appending to {message.topic()}/{message.partition()}")
-            self._acks.append(Ack(tag, None, self._failure))
+        elif self._abandoned:
+            return
+        elif error is None:
+            self._held.append((number, Ack(tag, message.offset())))  # type: ignore[arg-type]  # the same
+        else:
+            failure = self._fail(error, f"appending to {message.topic()}/{message.partition()}")
+            self._held.append((number, Ack(tag, None, failure)))
 
     def _on_error(self, error: KafkaError) -> None:
         if is_fatal(error):
@@ -126,11 +145,13 @@ class KafkaProducer:
         else:
             logger.info("a producer was told: %s", error)
 
-    def _fail(self, error: KafkaError, doing: str) -> None:
-        if self._failure is not None:
-            return
-        logger.warning("%s failed: %s; the producer takes nothing more", doing, error)
-        self._failure = failure_of(error, doing)
+    def _fail(self, error: KafkaError, doing: str) -> ChatstreamError:
+        """Note the first failure; gives what this one is to whoever appended."""
+        failure = failure_of(error, doing)
+        if self._failure is None:
+            logger.warning("%s failed: %s; the producer takes nothing more", doing, error)
+            self._failure = failure
+        return failure
 
     def _poll(self) -> None:
         """Serve the library's callbacks, then hand on what they left."""
@@ -143,9 +164,12 @@ class KafkaProducer:
             # Nothing later may land. In flight as well: what is there has an unknown outcome already.
             self._purged = True
             self._producer.purge(in_queue=True, in_flight=True, blocking=False)
-        acks = self._acks
+        acks, self._acks = self._acks, []
+        if self._held and self._in_flight == len(acks) + len(self._held):
+            # What is purged comes back in any order, and what was refused at once came first: by number they are in order.
+            acks += [ack for _, ack in sorted(self._held, key=itemgetter(0))]
+            self._held = []
         if acks:
-            self._acks = []
             self._in_flight -= len(acks)
             self._empty_polls = 0
         else:
@@ -169,6 +193,7 @@ class KafkaProducer:
         self._abandoned = True
         self._timer.cancel()
         self._acks = []
+        self._held = []
         self._idle.set()
         self._producer.purge(in_queue=True, in_flight=True, blocking=False)
         threading.Thread(target=_finish, args=(self._producer,), name="kafka-producer-end", daemon=True).start()
@@ -185,6 +210,10 @@ class KafkaProducer:
             logger.warning("%d appends were not acknowledged within %s s", self._in_flight, wait_s)
         finally:
             self.abandon()
+
+
+def _nobody(acks: Sequence[Ack], /) -> None:
+    raise AssertionError(f"{len(acks)} acks and nobody listens")
 
 
 def failure_of(error: KafkaError, doing: str) -> ChatstreamError:

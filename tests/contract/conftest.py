@@ -1,6 +1,7 @@
 """The three logs, each in a world of its own, behind one face: what the contract needs beyond the port."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -110,13 +111,19 @@ class KafkaWorld:
         return False
 
     def _commit_one(self, partition: int) -> None:
-        from confluent_kafka import Producer
+        from confluent_kafka import Consumer, Producer, TopicPartition
 
         producer = Producer({"bootstrap.servers": self._bootstrap, "transactional.id": "holes", "log_level": 0})
         producer.init_transactions(WAIT_S)
         producer.begin_transaction()
         producer.produce(Topic.MESSAGES.value, b"before the hole", b"key", partition)
         producer.commit_transaction(WAIT_S)
+        # The broker answers before it has written the marker, which is the hole.
+        reader = Consumer({"bootstrap.servers": self._bootstrap, "group.id": "holes", "isolation.level": "read_uncommitted"})
+        place, deadline_s = TopicPartition(Topic.MESSAGES.value, partition), time.monotonic() + WAIT_S
+        while reader.get_watermark_offsets(place, WAIT_S)[1] < 2:
+            assert time.monotonic() < deadline_s
+        reader.close()
 
 
 @pytest.fixture(params=["simulated", "embedded", "embedded-fsync", pytest.param("kafka", marks=pytest.mark.kafka)])
