@@ -118,18 +118,25 @@ def keep_node_id(data: Path) -> NodeId:
     path = data / NODE_ID_FILE
     try:
         data.mkdir(parents=True, exist_ok=True)
-        if path.exists():
-            return NodeId(message_id(path.read_text(encoding="ascii").strip()))
-        made = NodeId(f"node-{uuid.uuid4().hex[:12]}")
-        fresh = path.with_suffix(f".{os.getpid()}")
-        fresh.write_text(f"{made}\n", encoding="ascii")
-        # At once or not at all: half an id would be another node's.
-        fresh.replace(path)
+        if not path.exists():
+            _make_node_id(path)
+        return NodeId(message_id(path.read_text(encoding="ascii").strip()))
     except (OSError, UnicodeDecodeError) as error:
         raise BadSettings(f"data: {data} cannot be used: {error}") from error
     except BadId as error:
         raise BadSettings(f"data: {path} does not hold a node's id; remove it to get a new one") from error
-    return made
+
+
+def _make_node_id(path: Path) -> None:
+    # At once or not at all, and never over another process's: a link is made only where nothing is.
+    fresh = path.with_suffix(f".{os.getpid()}")
+    fresh.write_text(f"node-{uuid.uuid4().hex[:12]}\n", encoding="ascii")
+    try:
+        os.link(fresh, path)
+    except FileExistsError:
+        pass
+    finally:
+        fresh.unlink()
 
 
 def bound(address: Address) -> socket.socket:
