@@ -55,8 +55,11 @@ class Boundary:
             answer = problems.response(problems.of_error(error, self._settings.retry_after_s), request_id)
         except web.HTTPException as error:
             answer = problems.response(problems.of_http(error), request_id)
-        except Exception:
+        except Exception as error:
             log.exception("request %s: %s %s failed", request_id, request.method, request.path)
+            if request.writer.output_size > 0:
+                # A stream has begun: all that can still be said is that it is broken.
+                raise ConnectionResetError("the answer was under way already") from error
             answer = problems.response(_internal(request_id), request_id)
         if not answer.prepared:
             answer.headers[REQUEST_ID_HEADER] = request_id

@@ -1,7 +1,7 @@
 """GET /v1/sessions/{id}/events: the session's event stream by the read side of the Durable Streams protocol.
 
-Catch-up answers at once; `live=long-poll` waits for the next event. The waiter is registered before the rows are read, so
-nothing falls between reading and waiting.
+Catch-up answers at once; `live=long-poll` waits for the next event; `live=sse` (following.py) sends one after another. The
+waiter is registered before the rows are read, so nothing falls between reading and waiting.
 """
 
 import asyncio
@@ -18,7 +18,9 @@ from chatstream.engine.desk import Desk
 from chatstream.engine.feed import Watch
 from chatstream.table import reads
 from chatstream.web.conditional import NO_CACHE, NO_STORE, matches
-from chatstream.web.problems import Problem, bad_field
+from chatstream.web.following import follow
+from chatstream.web.paging import read_page
+from chatstream.web.problems import Problem, bad_field, stopping
 from chatstream.web.settings import DESK, HELD, LIMITS, SETTINGS
 from chatstream.web.tokens import seq_of, stream_cursor, token
 from chatstream.web.waiting import table_of
@@ -26,11 +28,12 @@ from chatstream.web.waiting import table_of
 NEXT_OFFSET: Final = "Stream-Next-Offset"
 UP_TO_DATE: Final = "Stream-Up-To-Date"
 CURSOR: Final = "Stream-Cursor"
+LAST_EVENT_ID: Final = "Last-Event-ID"
 JSON: Final = "application/json"
 
 _POLL_JITTER: Final = 0.1
 
-Live = Literal["", "long-poll"]
+Live = Literal["", "long-poll", "sse"]
 
 
 class Asked(msgspec.Struct, frozen=True):
@@ -50,9 +53,11 @@ async def head_events(request: web.Request) -> web.Response:
     return web.Response(content_type=JSON, headers=headers)
 
 
-async def get_events(request: web.Request) -> web.Response:
+async def get_events(request: web.Request) -> web.StreamResponse:
     """Events behind a token, as logged."""
     asked = _asked(request)
+    if asked.live == "sse":
+        return await follow(request, asked.session, asked.after_seq, asked.cursor)
     return await (_poll(request, asked) if asked.live else _catch_up(request, asked))
 
 
@@ -65,15 +70,20 @@ def _asked(request: web.Request) -> Asked:
     live = _live(modes[0]) if modes else ""
     if live and not offsets:
         raise bad_field("offset", "bad-parameter", "a live read needs an offset: -1, now, or a token from an answer")
-    return Asked(session, _after_seq(offsets[0]) if offsets else 0, live, query.get("cursor"))
+    after_seq = _after_seq(offsets[0]) if offsets else 0
+    if live == "sse":
+        # A browser that reconnects repeats its first URL, and says here how far it has come since.
+        came_to = seq_of(request.headers.get(LAST_EVENT_ID, ""))
+        after_seq = after_seq if came_to is None else came_to
+    return Asked(session, after_seq, live, query.get("cursor"))
 
 
 def _live(mode: str) -> Live:
     if mode == "long-poll":
         return "long-poll"
     if mode == "sse":
-        raise bad_field("live", "not-supported", "live=sse is not supported yet: use live=long-poll")
-    raise bad_field("live", "bad-parameter", "live is long-poll, or left out to catch up")
+        return "sse"
+    raise bad_field("live", "bad-parameter", "live is long-poll or sse, or left out to catch up")
 
 
 def _after_seq(offset: str) -> int | None:
@@ -131,8 +141,7 @@ async def _poll(request: web.Request, asked: Asked) -> web.Response:
     if isinstance(found, reads.Events):
         return _page_response(request, asked, found, found.through - len(found.values))
     if found is None:
-        detail = "this node is shutting down"
-        raise Problem(503, "stopping", detail, retryable=True, retry_after_s=settings.retry_after_s)
+        raise stopping(settings.retry_after_s)
     headers = {
         NEXT_OFFSET: token(found),
         UP_TO_DATE: "true",
@@ -153,7 +162,7 @@ async def _next_page(desk: Desk, watch: Watch, asked: Asked, page_most: int, pol
     after_seq = asked.after_seq
     waited = False
     while True:
-        page = _read(desk, asked.session, after_seq, page_most)
+        page = read_page(desk, asked.session, after_seq, page_most)
         if page is not None and page.values:
             return page
         if after_seq is None and page is not None:
@@ -165,18 +174,3 @@ async def _next_page(desk: Desk, watch: Watch, asked: Asked, page_most: int, pol
                 raise Restoring("the session's partition is still being restored")
             return after_seq
         waited = True
-
-
-def _read(desk: Desk, session: SessionId, after_seq: int | None, page_most: int) -> reads.Events | None:
-    """A page, empty at the end for `now`; None while the partition is restored (what a reader has seen will be there).
-
-    A function of its own so that the snapshot is gone before anyone waits.
-    """
-    try:
-        view = desk.table(session).snapshot()
-    except Restoring:
-        return None
-    if after_seq is None:
-        last_seq = reads.head(view, session).last_seq
-        return reads.Events([], last_seq, last_seq)
-    return reads.events(view, session, after_seq, page_most)

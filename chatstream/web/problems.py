@@ -62,6 +62,11 @@ def bad_field(field: str, code: str, detail: str) -> Problem:
     return Problem(400, code, detail, errors=[{"field": field, "detail": detail}])
 
 
+def stopping(retry_after_s: int) -> Problem:
+    """The node shuts down and takes nothing new: another one, or this one restarted, will."""
+    return Problem(503, "stopping", "this node is shutting down", retryable=True, retry_after_s=retry_after_s)
+
+
 def document(problem: Problem, request_id: str) -> bytes:
     """The problem as JSON."""
     fields: dict[str, Any] = {

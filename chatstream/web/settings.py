@@ -14,6 +14,16 @@ EngineCounters = Callable[[], Mapping[str, float]]
 """Gives the engine's own counters by name when /metrics is asked for; they only grow."""
 
 
+class SseTimes(msgspec.Struct, frozen=True, kw_only=True):
+    """Of streams of server-sent events, in seconds."""
+
+    shortest_s: float = 40.0
+    longest_s: float = 50.0
+    """A stream ends itself between these, before proxies do (30 to 60 s); its reader comes back where it was."""
+    heartbeat_s: float = 15.0
+    """A comment is sent when nothing else was for so long."""
+
+
 class WebSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Times are in seconds."""
 
@@ -23,6 +33,7 @@ class WebSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Origins whose pages may use the node, beside its own: `https://chat.example`."""
     poll_s: float = 25.0
     """Longest time of a long poll; it ends up to a tenth earlier, so that pollers do not all come back at once."""
+    sse: SseTimes = SseTimes()
     restore_hold_s: float = 5.0
     """How long a request is held while its partition is being restored."""
     retry_after_s: int = 1

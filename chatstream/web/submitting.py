@@ -23,7 +23,7 @@ async def submit(
     """
     await settle_restore(desk, session, settings.restore_hold_s)
     if desk.stopping:
-        raise Problem(503, "stopping", "this node is shutting down", retryable=True, retry_after_s=settings.retry_after_s)
+        raise problems.stopping(settings.retry_after_s)
     try:
         answer = await desk.submit(session, command)
     except OutcomeUnknown as error:

@@ -40,3 +40,8 @@ def stream_cursor(asked: str | None, now_s: float, ahead: Callable[[int, int], i
         return str(current)
     brought = int(asked)
     return str(current if brought < current else brought + ahead(1, _AHEAD_MOST))
+
+
+def later_cursor(earlier: str, now_s: float) -> str:
+    """The `Stream-Cursor` of a later frame of the same stream: never below the earlier one."""
+    return str(max(int(earlier), int(stream_cursor(None, now_s))))

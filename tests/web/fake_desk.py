@@ -25,7 +25,7 @@ Responder = Callable[[Message], str | Failed | None]
 class FakeDesk:
     """One node that owns everything. What `trouble` holds is raised by the next calls of the named method.
 
-    on_hold: called when a request begins to wait for a restore.
+    looks: how often rows were asked for. on_hold: called when a request begins to wait for a restore.
     submitted: every command that reached the engine, whatever became of it.
     """
 
@@ -39,13 +39,15 @@ class FakeDesk:
         self.submitted: list[AnyCommand] = []
         self.answer_with: Answer | Exception | None = None
         self.table_trouble: Exception | None = None
+        self.looks = 0
         self.on_hold: Callable[[], None] = lambda: None
         self.restored = asyncio.Event()
         self.statuses = [PartitionStatus(PartitionNo(0), "active", epoch=3)]
         self.attempt: int | None = 1
         self._limits = limits
         self._tables = MemoryTableStore()
-        self._open: dict[SessionId, Table] = {}
+        self._open: dict[PartitionNo, Table] = {}
+        self._homes: dict[SessionId, PartitionNo] = {}
         self._offset = 0
 
     # -- what HTTP asks -------------------------------------------------------------------------------------------
@@ -54,6 +56,7 @@ class FakeDesk:
         return partition_of(session.encode(), self.partitions)
 
     def table(self, session: SessionId) -> Table:
+        self.looks += 1
         if self.table_trouble is not None:
             raise self.table_trouble
         return self.rows(session)
@@ -84,10 +87,12 @@ class FakeDesk:
 
     def rows(self, session: SessionId) -> Table:
         """The session's table, whatever trouble there is."""
-        table = self._open.get(session)
-        if table is None:
-            table = self._open[session] = self._tables.open(self.partition_of(session))
-        return table
+        partition = self._homes.get(session)
+        if partition is None:
+            partition = self._homes[session] = self.partition_of(session)
+        if partition not in self._open:
+            self._open[partition] = self._tables.open(partition)
+        return self._open[partition]
 
     def decide(self, session: SessionId, command: Message | Cancel) -> Answer:
         """As the engine does: decide, fold, wake, and then the answer."""
