@@ -31,7 +31,7 @@ from chatstream.core.claims import Headers
 from chatstream.core.errors import BadSettings, DirectoryInUse, LogUnavailable, UnknownFormat
 from chatstream.core.ids import Offset, PartitionNo
 from chatstream.core.limits import MIB
-from chatstream.log.embedded_journal import Place
+from chatstream.log.embedded_journal import Place, Stalled
 from chatstream.log.port import Record, Topic
 
 FORMAT: Final = 1
@@ -52,6 +52,13 @@ _ONE_PARTITION: Final = (Topic.DEAD_LETTERS, Topic.OWNERS)
 
 _LOCKED: Final = ("While lock file", "lock hold by current process")
 """How RocksDB says that somebody else has the directory; there is no class for it."""
+
+
+_STALLED: Final = "incomplete: Write stall"
+"""How it says that a write with no_slowdown would have had to wait."""
+
+WRITE_BUFFER_BYTES: Final = 32 * MIB
+WRITE_BUFFERS: Final = 4
 
 
 class _Meta(msgspec.Struct, frozen=True):
@@ -92,6 +99,8 @@ class _Translated:
             raise DirectoryInUse(
                 f"another process has the log in {self._path} open: stop it, or choose another data directory"
             ) from error
+        if _STALLED in str(error):
+            raise Stalled(f"the log in {self._path} is making room") from error
         raise LogUnavailable(f"the log in {self._path} cannot be used: {error}") from error
 
 
@@ -247,8 +256,8 @@ def _options(cache: Cache) -> Options:
     options.create_if_missing(True)
     options.set_block_based_table_factory(blocks)
     options.set_compression_type(DBCompressionType.lz4())
-    options.set_write_buffer_size(32 * MIB)
-    options.set_max_write_buffer_number(4)
+    options.set_write_buffer_size(WRITE_BUFFER_BYTES)
+    options.set_max_write_buffer_number(WRITE_BUFFERS)
     options.set_max_total_wal_size(256 * MIB)
     options.set_max_background_jobs(2)
     options.set_max_open_files(256)
@@ -265,4 +274,6 @@ def _write_options() -> WriteOptions:
     """The write-ahead log stays on, which is the default: rocksdict's type stubs call a method what is an attribute."""
     options = WriteOptions()
     options.sync = False
+    # rocksdict's write holds the GIL: one that waits would stop the whole process with it.
+    options.no_slowdown = True
     return options

@@ -26,6 +26,14 @@ READ_BYTES: Final = 16 * 1024 * 1024
 """Most bytes of keys and values in one read, unless the first record alone is larger."""
 
 
+STALL_S: Final = 0.005
+"""Until a write is tried again that would have had to wait for RocksDB to make room."""
+
+
+class Stalled(LogUnavailable):
+    """Nothing was written, because it would have to wait: try again in a moment."""
+
+
 class Files(Protocol):
     """Where the records are. Everything raises LogUnavailable when the disk does not do as told."""
 
@@ -33,7 +41,7 @@ class Files(Protocol):
         """Open, and give (start, end) of each partition. Raises DirectoryInUse too."""
 
     def write(self, records: Sequence[tuple[Place, Record]]) -> None:
-        """All or, after a crash, none."""
+        """All or, after a crash, none. Raises Stalled rather than hold up the event loop."""
 
     def sync(self) -> None:
         """Return when what was written survives a loss of power. Called from another thread; must not hold the GIL."""
@@ -175,7 +183,7 @@ class Journal:
 
     def _flush(self) -> None:
         self._scheduled = False
-        if self._closed or not self._pending:
+        if self._closed or not self._pending or self._syncing is not None:
             return
         batch = self._take()
         if self._broken is not None:
@@ -183,6 +191,11 @@ class Journal:
             return
         try:
             records = self._write(batch)
+        except Stalled:
+            self._pending[:0] = batch
+            self._scheduled = True
+            asyncio.get_running_loop().call_later(STALL_S, self._flush)
+            return
         except LogError as error:
             self._fail(batch, error)
             return

@@ -1,17 +1,21 @@
 """The embedded log on a real disk: kill -9, a second process, a full disk, old records."""
 
+import asyncio
 import resource
 import signal
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+from random import Random
 
 import pytest
 
 from chatstream.core.errors import BadSettings, DirectoryInUse, LogReplaced, LogUnavailable, UnknownFormat
 from chatstream.core.ids import Offset, PartitionNo
 from chatstream.log.embedded import RETENTION_S, EmbeddedLog
-from chatstream.log.port import Lease, Topic
+from chatstream.log.embedded_journal import Place, Stalled
+from chatstream.log.port import Lease, Record, Topic
 from tests.contract.conftest import WAIT_S, Acks, Member
 
 P0 = PartitionNo(0)
@@ -198,6 +202,36 @@ async def test_a_backlog_is_handed_over_in_pieces_of_500(tmp_path: Path) -> None
     await append(log, *(b"%d" % number for number in range(501)))
     await member.until(lambda: len(member.records) >= 1_502)
     assert sizes == [500, 500, 1, 500, 1]
+    await log.close()
+
+
+async def test_a_burst_that_rocksdb_has_to_make_room_for_is_acknowledged_in_order(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("chatstream.log.embedded_files.WRITE_BUFFER_BYTES", 64 * 1024)
+    monkeypatch.setattr("chatstream.log.embedded_files.WRITE_BUFFERS", 2)
+    log = EmbeddedLog(tmp_path, 1)
+    await log.open()
+    stalls, write = 0, log.files.write
+
+    def counting(records: Sequence[tuple[Place, Record]]) -> None:
+        nonlocal stalls
+        try:
+            write(records)
+        except Stalled:
+            stalls += 1
+            raise
+
+    monkeypatch.setattr(log.files, "write", counting)
+    acks = Acks()
+    producer = log.open_producer(acks)
+    for number in range(300):
+        producer.append(Topic.EVENTS, P0, b"key", Random(number).randbytes(20_000), (), number)
+        if number % 5 == 0:
+            await asyncio.sleep(0)
+    await acks.count(300)
+    assert [(ack.tag, ack.offset) for ack in acks.all] == [(number, number) for number in range(300)]
+    assert stalls > 0
     await log.close()
 
 
