@@ -38,6 +38,7 @@ from chatstream.core.session import (
 from chatstream.engine.appends import Appends
 from chatstream.engine.aside import dead_letter, forward_headers, place_of
 from chatstream.engine.desk import Answer, Refused, Repeated, answer_to
+from chatstream.engine.gaps import fold_gap
 from chatstream.engine.inputs import Inputs
 from chatstream.engine.projection import Projection
 from chatstream.engine.slots import Slot, Slots
@@ -46,7 +47,6 @@ from chatstream.engine.surroundings import (
     WAITER_HEADER,
     Doubt,
     End,
-    Fenced,
     Moved,
     Pending,
     Surroundings,
@@ -109,8 +109,9 @@ class Partition:
             if self.inputs.take(at):
                 self._take(record, at, now)
                 self.inputs.decided(at, self._appends.made)
-        self._advance()
-        self._watch_limits()
+        if not self.over:
+            self._advance()
+            self._watch_limits()
 
     def _take(self, record: Record, at: InputPosition, now: str) -> None:
         found = dict(record.headers) if record.headers else {}
@@ -249,11 +250,10 @@ class Partition:
         """What stood between two of our records; `stop` is the offset of the second."""
         if self.over or self._held_acks is None:
             return
-        for record in records:
-            verdict, _ = self.projection.fold(record)
-            if verdict == "claimed":
-                self._end(Fenced(self.projection.ownership.claim))
-                return
+        end = fold_gap(self.projection, records)
+        if end is not None:
+            self._end(end)
+            return
         self.projection.next_offset = stop
         held, self._held_acks = self._held_acks, None
         while held and not self.over:
