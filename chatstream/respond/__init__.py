@@ -7,5 +7,6 @@ loading       `offline`, `anthropic[:MODEL]` or `package.module:name` to a respo
 usercode      functions, generators and classes, async or not, as responders; the plain ones in `threads`
 offline       a deterministic model that needs no key
 anthropic     the Anthropic SDK (imported only there and in `anthropic_errors`, and only when used)
+message_stream  an answer put together from its stream
 conversation  a conversation as the Messages API accepts it
 """

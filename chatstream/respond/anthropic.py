@@ -6,18 +6,18 @@ Importing this module imports the SDK (1.5 s and 84 MB), so loading.py does it o
 import logging
 import re
 from collections.abc import AsyncIterator
-from typing import Any, Final, cast
+from typing import Final, cast
 
 import anthropic
 import httpx2
-from anthropic.lib.streaming import AsyncMessageStream, AsyncMessageStreamManager
-from anthropic.types import Message, MessageParam
+from anthropic.types import MessageParam, RawMessageStreamEvent
 
 from chatstream.core.errors import BadSettings, ResponderError, ResponderRefused
-from chatstream.core.events import Blocks, Usage
+from chatstream.core.events import Blocks
 from chatstream.respond import failures
-from chatstream.respond.anthropic_errors import STREAM_ERRORS, translated
+from chatstream.respond.anthropic_errors import STREAM_ERRORS, checked, translated
 from chatstream.respond.conversation import messages_of
+from chatstream.respond.message_stream import Answer
 from chatstream.respond.port import Reply, Turn
 
 DEFAULT_MODEL: Final = "claude-haiku-5-5"
@@ -54,34 +54,35 @@ class AnthropicResponder:
     async def respond(self, turn: Turn) -> AsyncIterator[str | Reply]:
         """The answer's text as it comes, then its Reply. Raises ResponderError and ResponderRefused, nothing else."""
         messages = messages_of(turn.history, turn.text, turn.content)
+        answer = Answer()
         try:
             # Leaving the block closes the stream, when the turn is cancelled too: nothing more is generated or charged.
-            async with self._call(cast(list[MessageParam], messages)) as stream:
-                finished = False
-                async for event in stream:
-                    if event.type == "text":
-                        yield event.text
-                    elif event.type == "thinking":
-                        yield ""  # a sign of life: thinking may take longer than silence is allowed to
-                    elif event.type in ("message_start", "message_delta"):
-                        turn.report_usage(_usage(stream.current_message_snapshot))
-                    finished = finished or event.type == "message_stop"
-                yield _reply(stream, finished)
+            async with await self._call(cast(list[MessageParam], messages)) as stream:
+                async for sent in stream.raw_events(stream.response):
+                    if not sent.data:
+                        continue
+                    usage, text = answer.usage, answer.take(checked(sent.json()))
+                    if answer.usage is not usage:
+                        turn.report_usage(answer.usage)
+                    if text is not None:
+                        yield text  # an empty one is a sign of life: thinking may take longer than silence is allowed to
         except STREAM_ERRORS as error:
             raise translated(error) from error
+        yield _reply(answer)
 
     async def close(self) -> None:
         """Close all connections."""
         await self._client.close()
 
-    def _call(self, messages: list[MessageParam]) -> AsyncMessageStreamManager[None]:
-        return self._client.messages.stream(
+    async def _call(self, messages: list[MessageParam]) -> anthropic.AsyncStream[RawMessageStreamEvent]:
+        return await self._client.messages.create(
             model=self._model,
             max_tokens=self._max_tokens,
             system=self._system or anthropic.omit,
             messages=messages,
             # The conversation so far is the same at every turn: the service need not read it again.
             cache_control={"type": "ephemeral"},
+            stream=True,
         )
 
 
@@ -115,19 +116,18 @@ def _check(client: anthropic.AsyncAnthropic) -> None:
         raise BadSettings(f"{str(client.base_url)!r} is no base URL: it begins with https:// or http:// and a host")
 
 
-def _reply(stream: AsyncMessageStream[None], finished: bool) -> Reply:
-    # A stream that just ends raises nothing in the SDK: what came so far looks like an answer and is none.
-    if not finished or stream.current_message_snapshot.stop_reason is None:
+def _reply(answer: Answer) -> Reply:
+    # A stream that just ends raises nothing: what came so far looks like an answer and is none.
+    if not answer.finished:
         raise ResponderError("the stream ended in the middle of the answer", failure=failures.TRUNCATED)
-    message = stream.current_message_snapshot
-    content = [block.to_dict() for block in message.content]
-    if message.stop_reason == "refusal" and not content:
+    content = answer.content
+    if answer.stop_reason == "refusal" and not content:
         raise ResponderRefused("the model declined to answer (stop_reason refusal)", failure=failures.EMPTY_REPLY)
     return Reply(
         content=None if _is_one_text(content) else content,
-        model=message.model,
-        stop_reason=str(message.stop_reason),
-        usage=_usage(message),
+        model=answer.model,
+        stop_reason=answer.stop_reason or "",
+        usage=answer.usage,
     )
 
 
@@ -137,8 +137,3 @@ def _is_one_text(content: Blocks) -> bool:
         block.get("type") == "text" and not (block.keys() - {"type", "text"} - {key for key in block if block[key] is None})
         for block in content
     )
-
-
-def _usage(message: Message) -> Usage:
-    usage: dict[str, Any] = message.usage.to_dict(exclude_none=True)
-    return usage

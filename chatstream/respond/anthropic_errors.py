@@ -1,11 +1,11 @@
 """What the Anthropic SDK and the HTTP client below it raise, as ResponderError or ResponderRefused.
 
-The error's type decides, as an error in the middle of a stream comes with status 200; the status decides where there is
+The error's type decides, as an error in the middle of a stream came after status 200; the status decides where there is
 no type, as with the HTML pages of proxies. Importing this module imports the SDK.
 """
 
 import math
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import anthropic
 import httpx2
@@ -18,15 +18,16 @@ STREAM_ERRORS: Final = (
     httpx2.HTTPError,
     OSError,
     ValueError,  # a line that is not JSON, or not UTF-8
-    # Events in an order or of a shape that the SDK does not expect:
+    # Events in an order or of a shape that nobody expects:
     LookupError,
     AttributeError,
-    RuntimeError,
-    AssertionError,
+    TypeError,
+    RuntimeError,  # what the HTTP client below says of a session that was closed
 )
 """All that calling the API and reading its stream may raise."""
 
 DETAIL_CHARS: Final = 500
+STATUS_OK: Final = 200
 
 
 class Verdict(NamedTuple):
@@ -77,22 +78,33 @@ def translated(error: Exception) -> ResponderError:
     return ResponderError(_told("the model's service sent what is not its protocol", error), failure=failures.MODEL_ERROR)
 
 
+def checked(event: Any) -> dict[str, Any]:
+    """An event of a stream, unless it is an error: that is raised as ResponderError or ResponderRefused. Or ValueError."""
+    if not isinstance(event, dict):
+        raise ValueError("an event that is not a JSON object")
+    if event.get("type") == "error":
+        error = event.get("error") or {}
+        code = (error.get("details") or {}).get("error_code")
+        raise _judged(STATUS_OK, error.get("type"), code, str(error.get("message")), None)
+    return event
+
+
 def _of_status(error: anthropic.APIStatusError) -> ResponderError:
-    verdict = _verdict(error)
-    kind = ResponderError if verdict.retryable else ResponderRefused
     message = error.api_message if isinstance(error.api_message, str) else error.message
-    said = f"the model's service said {error.status_code} {error.type or ''}".rstrip()
-    return kind(
-        f"{said}: {message[:DETAIL_CHARS]}", failure=verdict.failure, retry_after_s=_retry_after_s(error.response.headers)
-    )
+    return _judged(error.status_code, error.type, error.error_code, message, _retry_after_s(error.response.headers))
 
 
-def _verdict(error: anthropic.APIStatusError) -> Verdict:
-    if (error.error_code or "").endswith(SPEND_CODES):
+def _judged(status: int, kind: str | None, code: str | None, message: str, retry_after_s: float | None) -> ResponderError:
+    verdict = _verdict(status, kind, code, message)
+    raised = ResponderError if verdict.retryable else ResponderRefused
+    said = " ".join(filter(None, ("the model's service said", str(status) if status != STATUS_OK else "", kind)))
+    return raised(f"{said}: {message[:DETAIL_CHARS]}", failure=verdict.failure, retry_after_s=retry_after_s)
+
+
+def _verdict(status: int, kind: str | None, code: str | None, message: str) -> Verdict:
+    if (code or "").endswith(SPEND_CODES) or (status == 400 and message.lower().startswith(SPEND_WORDS)):
         return Verdict(failures.SPEND_LIMIT, False)
-    if error.status_code == 400 and str(error.api_message).lower().startswith(SPEND_WORDS):
-        return Verdict(failures.SPEND_LIMIT, False)
-    return BY_TYPE.get(error.type or "") or BY_STATUS.get(error.status_code) or _by_class(error.status_code)
+    return BY_TYPE.get(kind or "") or BY_STATUS.get(status) or _by_class(status)
 
 
 def _by_class(status: int) -> Verdict:

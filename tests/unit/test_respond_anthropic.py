@@ -115,7 +115,7 @@ RETRYABLE = [
     ("error-event-unknown", failures.MODEL_ERROR),
     ("malformed", failures.MODEL_ERROR),
     ("disorder", failures.MODEL_ERROR),
-    ("headless", failures.MODEL_ERROR),
+    ("headless", failures.TRUNCATED),
 ]
 ANSWERED = ["ok", "dribble", "unknown-event", "empty", "empty-text", "refusal-midway", "max-tokens", "two-blocks", "thinking"]
 HELD = ["silent", "no-bytes", "stall"]
