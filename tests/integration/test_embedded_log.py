@@ -11,11 +11,12 @@ from random import Random
 
 import pytest
 
-from chatstream.core.errors import BadSettings, DirectoryInUse, LogReplaced, LogUnavailable, UnknownFormat
+from chatstream.core.errors import BadSettings, DirectoryInUse, LogReplaced, LogUnavailable, QueueFull, UnknownFormat
 from chatstream.core.ids import Offset, PartitionNo
 from chatstream.log.embedded import RETENTION_S, EmbeddedLog
 from chatstream.log.embedded_journal import Place, Stalled
 from chatstream.log.port import Lease, Record, Topic
+from chatstream.log.sizes import record_bytes
 from tests.contract.conftest import WAIT_S, Acks, Member
 
 P0 = PartitionNo(0)
@@ -202,6 +203,47 @@ async def test_a_backlog_is_handed_over_in_pieces_of_500(tmp_path: Path) -> None
     await append(log, *(b"%d" % number for number in range(501)))
     await member.until(lambda: len(member.records) >= 1_502)
     assert sizes == [500, 500, 1, 500, 1]
+    await log.close()
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+async def test_many_old_records_go_step_by_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, count: int) -> None:
+    monkeypatch.setattr("chatstream.log.embedded.RETENTION_STEP", 2)
+    now_ms = [1_800_000_000_000]
+    log = EmbeddedLog(tmp_path, 1, now_ms=lambda: now_ms[0])
+    await log.open()
+    await append(log, *(b"%d" % number for number in range(count)), topic=Topic.REPLIES)
+    now_ms[0] += 31 * DAY_MS
+    await log.remove_old()
+    assert await log.bounds(Topic.REPLIES, P0) == (count, count)
+    await log.close()
+
+
+async def test_the_queue_takes_so_many_bytes_and_not_one_more(tmp_path: Path) -> None:
+    size = record_bytes(b"key", b"12345", ())
+    log = EmbeddedLog(tmp_path, 1, queue_bytes=2 * size)
+    await log.open()
+    acks = Acks()
+    producer = log.open_producer(acks)
+    producer.append(Topic.EVENTS, P0, b"key", b"12345", (), 1)
+    with pytest.raises(QueueFull, match="bytes"):
+        producer.append(Topic.EVENTS, P0, b"key", b"123456", (), "too much")
+    producer.append(Topic.EVENTS, P0, b"key", b"12345", (), 2)
+    await acks.count(2)
+    producer.append(Topic.EVENTS, P0, b"key", bytes(3 * size), (), "alone, so that it gets through at all")
+    await acks.count(3)
+    assert [ack.offset for ack in acks.all] == [0, 1, 2]
+    await log.close()
+
+
+async def test_a_read_is_bounded_in_bytes_and_gives_at_least_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("chatstream.log.embedded_journal.READ_BYTES", 2_100)
+    log = EmbeddedLog(tmp_path, 1)
+    await log.open()
+    await append(log, bytes(1_000), bytes(1_000), bytes(1_000), bytes(5_000), b"last")
+    reader = log.open_reader(Topic.MESSAGES, P0, Offset(0))
+    sizes = [[len(record.value or b"") for record in await reader.read(10, 0)] for _ in range(5)]
+    assert sizes == [[1_000, 1_000], [1_000], [5_000], [4], []]
     await log.close()
 
 
