@@ -17,6 +17,7 @@ from chatstream import topics
 from chatstream.core.errors import BadId, BadSettings, ChatstreamError
 from chatstream.core.ids import NodeId, message_id
 from chatstream.engine.node import Node
+from chatstream.log.kafka_watchdog import LOOKS, Watchdog, end_process
 from chatstream.log.port import Log
 from chatstream.respond import loading
 from chatstream.settings import Address, Settings
@@ -30,6 +31,9 @@ log = logging.getLogger(__name__)
 NODE_ID_FILE: Final = "node-id"
 TABLES: Final = "tables"
 LOG: Final = "log"
+LOOP_STUCK_S: Final = 30.0
+"""Longest time the event loop may stand still, as when somebody's model code blocks it: Kafka's heartbeats go on from a thread
+of their own, so the partitions would stay here and nobody would be answered."""
 
 
 class CannotListen(ChatstreamError):
@@ -169,7 +173,7 @@ def run(settings: Settings, announce: Callable[[Serving], None]) -> None:
 async def _serve(settings: Settings, announce: Callable[[Serving], None]) -> None:
     told = _Told()
     try:
-        async with serving(settings) as served:
+        async with loop_watched(), serving(settings) as served:
             told.starting = None
             announce(served)
             await asyncio.wait([told.stop, served.node.failed], return_when=asyncio.FIRST_COMPLETED)
@@ -180,6 +184,29 @@ async def _serve(settings: Settings, announce: Callable[[Serving], None]) -> Non
         # Told to stop while the log did not answer yet: there was nothing to leave.
         if not told.stop.done():
             raise
+
+
+@asynccontextmanager
+async def loop_watched(limit_s: float = LOOP_STUCK_S, action: Callable[[str], None] = end_process) -> AsyncIterator[None]:
+    """While entered: an event loop that makes no turn for limit_s ends the process (action is for tests)."""
+    loop = asyncio.get_running_loop()
+    beats = 0
+    timer: asyncio.TimerHandle | None = None
+
+    def beat() -> None:
+        nonlocal beats, timer
+        beats += 1
+        timer = loop.call_later(limit_s / LOOKS, beat)
+
+    watchdog = Watchdog("the event loop", lambda: beats, limit_s, action)
+    beat()
+    watchdog.start()
+    try:
+        yield
+    finally:
+        watchdog.stop()
+        if timer is not None:
+            timer.cancel()
 
 
 class _Told:

@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 from aiohttp import ClientSession
 
 from chatstream.core.errors import BadSettings, DirectoryInUse
-from chatstream.serve import CannotListen, bound, keep_node_id, serving
+from chatstream.serve import CannotListen, bound, keep_node_id, loop_watched, serving
 from chatstream.settings import Address, Settings
 
 DEADLINE_S = 30.0
@@ -63,6 +64,20 @@ async def test_a_foreign_page_is_turned_away_unless_its_origin_is_allowed(tmp_pa
         ]:
             async with client.get(f"{served.url}/healthz", headers=headers) as response:
                 assert response.status == status
+
+
+async def test_an_event_loop_that_stands_still_ends_the_process() -> None:
+    ended = threading.Event()
+    said: list[str] = []
+
+    def end(sentence: str) -> None:
+        said.append(sentence)
+        ended.set()
+
+    async with loop_watched(0.2, end):
+        # Blocks the loop on purpose, as careless model code does.
+        assert ended.wait(DEADLINE_S)
+    assert said == ["the event loop made no turn for 0.2 s"]
 
 
 def test_an_id_is_made_once_and_left_as_it_is(tmp_path: Path) -> None:
