@@ -110,6 +110,7 @@ class SideProducer:
 
     async def close(self, wait_s: float) -> None:
         """Let what is in flight be acknowledged, at most wait_s, and end."""
+        self._failed = True  # whatever fails from here on, nothing is opened any more
         if self._timer is not None:
             self._timer.cancel()
         await self._producer.close(wait_s)

@@ -28,11 +28,12 @@ _life: contextvars.ContextVar["Life | None"] = contextvars.ContextVar("life", de
 class Life:
     """One process: from its start to its crash or stop. tasks: all that were made in it.
 
-    frozen: how many pauses it is in; meanwhile its timers are kept, as a process that stands still has none that ring.
+    over: it was killed, or has stopped; dead: it was killed. frozen: how many pauses it is in; meanwhile its timers are kept, as a process that stands still has none that ring.
     """
 
     def __init__(self) -> None:
         self.over = False
+        self.dead = False
         self.frozen = 0
         self.tasks: list[asyncio.Task[Any]] = []
         self._rung: list[tuple[list[asyncio.TimerHandle], Callable[..., Any], tuple[Any, ...]]] = []
@@ -47,6 +48,8 @@ class Life:
 
     def ring(self, handle: list[asyncio.TimerHandle], call: Callable[..., Any], args: tuple[Any, ...]) -> None:
         """A timer of this life is due."""
+        if self.dead:
+            return
         if self.frozen:
             self._rung.append((handle, call, args))
         else:
@@ -210,7 +213,7 @@ class Host:
         self._note(f"{self.id} dies")
         self._tables = self._tables.after_crash()
         self._tables.on_write = None
-        life.over = True
+        life.over = life.dead = True
         self._loop.call_soon(life.end)
 
     def crash(self) -> None:

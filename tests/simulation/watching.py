@@ -124,7 +124,7 @@ def _judge_table(host: Host, number: PartitionNo, broker: SimulatedBroker) -> No
     projection.fold_all(record for record in broker.records(Topic.EVENTS, number) if record.offset < stop)
     projection.next_offset = max(projection.next_offset, stop)
     projection.flush()
-    wanted = _rows(fresh, number)
+    wanted = _rows(fresh.copy(), number)
     if projection.alarms:
         raise Wrong(f"P4: folding partition {number} from scratch raised {projection.alarms} alarms")
     if found != wanted:
