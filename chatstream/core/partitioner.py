@@ -1,5 +1,6 @@
 """Which partition a session lives in: Kafka's own murmur2 partitioner, as Java and the console tools hash."""
 
+from functools import lru_cache
 from typing import Final
 
 from chatstream.core.ids import PartitionNo
@@ -24,6 +25,7 @@ def murmur2(data: bytes) -> int:
     return h ^ h >> 15
 
 
+@lru_cache(maxsize=16_384)  # asked several times for each message; session ids are at most 200 bytes
 def partition_of(key: bytes, partitions: int) -> PartitionNo:
     """The partition, 0 to partitions - 1, that a keyed record belongs to."""
     return PartitionNo((murmur2(key) & 0x7FFFFFFF) % partitions)
