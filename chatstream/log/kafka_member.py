@@ -260,7 +260,7 @@ class Member:
                 return
             batch.append(first)
             batch += consumer.consume(BATCH - 1, 0)
-        except KafkaException as error:
+        except (KafkaException, SystemError) as error:
             # Raised for a fatal error and out of callbacks. Records may have been lost on the way, and would be skipped.
             self._broken = str(error)
         self._deliver(batch)
@@ -364,5 +364,5 @@ def _place(partition: int, offset: int | None = None) -> TopicPartition:
 def _close(consumer: Consumer) -> None:
     try:
         consumer.close()
-    except KafkaException as error:
+    except (KafkaException, SystemError) as error:
         logger.info("closing a consumer: %s", error)

@@ -10,13 +10,12 @@ import logging
 import threading
 from collections.abc import Callable, Sequence
 from functools import partial
-from operator import itemgetter
 from typing import Any, Final
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from chatstream.core.claims import Headers
-from chatstream.core.errors import BadSettings, ChatstreamError, OutcomeUnknown, QueueFull, RecordTooLarge
+from chatstream.core.errors import OutcomeUnknown, QueueFull, RecordTooLarge
 from chatstream.core.ids import PartitionNo
 from chatstream.log.kafka_errors import error_of, is_fatal, translated
 from chatstream.log.kafka_settings import KafkaSettings
@@ -49,11 +48,10 @@ class KafkaProducer:
         self._loop = asyncio.get_running_loop()
         self._produce = self._producer.produce
         self._acks: list[Ack] = []
-        self._held: list[tuple[int, Ack]] = []
-        """Since the first failure: number of the append and its ack, until all are here."""
+        self._waiting: dict[int, Any] = {}
+        """Number of the append to its tag, in the order of the appends."""
         self._count = 0
-        self._in_flight = 0
-        self._failure: ChatstreamError | None = None
+        self._failure: OutcomeUnknown | None = None
         self._purged = False
         self._abandoned = False
         self._empty_polls = 0
@@ -83,13 +81,10 @@ class KafkaProducer:
         if self._abandoned:
             return
         self._check_size(topic, key, value, headers)
-        number = self._count
-        if self._failure is not None:
-            self._held.append((number, Ack(tag, None, self._failure)))
-        else:
-            self._send(topic, partition, key, value, headers, tag)
-        self._count = number + 1
-        self._in_flight += 1
+        number = self._count = self._count + 1
+        if self._failure is None:
+            self._send(topic, partition, key, value, headers, number)
+        self._waiting[number] = tag
         if not self._fast:
             self._fast = True
             self._empty_polls = 0
@@ -109,7 +104,7 @@ class KafkaProducer:
             raise RecordTooLarge(f"a record of {size} bytes is larger than {topic} allows ({most} bytes)")
 
     def _send(
-        self, topic: Topic, partition: PartitionNo, key: bytes | None, value: bytes | None, headers: Headers, tag: Any
+        self, topic: Topic, partition: PartitionNo, key: bytes | None, value: bytes | None, headers: Headers, number: int
     ) -> None:
         try:
             self._produce(
@@ -117,27 +112,21 @@ class KafkaProducer:
                 value,
                 key,
                 partition,
-                on_delivery=partial(self._delivered, self._count, tag),
+                on_delivery=partial(self._delivered, number),
                 headers=list(headers) if headers else None,
             )
         except BufferError as error:
-            raise QueueFull(f"{self._in_flight} appends wait for their acks") from error
+            raise QueueFull(f"{len(self._waiting)} appends wait for their acks") from error
         except KafkaException as error:
             if error_of(error).code() == KafkaError.MSG_SIZE_TOO_LARGE:
                 raise translated(error, f"appending to {topic}") from error
-            failure = self._fail(error_of(error), f"appending to {topic}")
-            self._held.append((self._count, Ack(tag, None, failure)))
+            self._fail(error_of(error), f"appending to {topic}")
 
-    def _delivered(self, number: int, tag: Any, error: KafkaError | None, message: Message) -> None:
-        if error is None and self._failure is None:
-            self._acks.append(Ack(tag, message.offset()))  # type: ignore[arg-type]  # a delivered message has one
-        elif self._abandoned:
-            return
-        elif error is None:
-            self._held.append((number, Ack(tag, message.offset())))  # type: ignore[arg-type]  # the same
-        else:
-            failure = self._fail(error, f"appending to {message.topic()}/{message.partition()}")
-            self._held.append((number, Ack(tag, None, failure)))
+    def _delivered(self, number: int, error: KafkaError | None, message: Message) -> None:
+        if error is not None:
+            self._fail(error, f"appending to {message.topic()}/{message.partition()}")
+        elif self._failure is None and number in self._waiting:
+            self._acks.append(Ack(self._waiting.pop(number), message.offset()))  # type: ignore[arg-type]  # it landed
 
     def _on_error(self, error: KafkaError) -> None:
         if is_fatal(error):
@@ -145,41 +134,38 @@ class KafkaProducer:
         else:
             logger.info("a producer was told: %s", error)
 
-    def _fail(self, error: KafkaError, doing: str) -> ChatstreamError:
-        """Note the first failure; gives what this one is to whoever appended."""
-        failure = failure_of(error, doing)
-        if self._failure is None:
+    def _fail(self, error: object, doing: str) -> None:
+        if self._failure is None and not self._abandoned:
             logger.warning("%s failed: %s; the producer takes nothing more", doing, error)
-            self._failure = failure
-        return failure
+            self._failure = OutcomeUnknown(f"{doing}: {error}")
 
     def _poll(self) -> None:
         """Serve the library's callbacks, then hand on what they left."""
         try:
             self._producer.poll(0)
-        except KafkaException as error:
-            # So the library reports a fatal error: it raises and does not call error_cb.
-            self._fail(error_of(error), "the producer")
-        if self._failure is not None and not self._purged:
-            # Nothing later may land. In flight as well: what is there has an unknown outcome already.
-            self._purged = True
-            self._producer.purge(in_queue=True, in_flight=True, blocking=False)
+        except (KafkaException, SystemError) as error:
+            # So the library reports a fatal error: it raises and does not call error_cb; SystemError when it calls
+            # another callback with that exception already set.
+            self._fail(error, "the producer")
         acks, self._acks = self._acks, []
-        if self._held and self._in_flight == len(acks) + len(self._held):
-            # What is purged comes back in any order, and what was refused at once came first: by number they are in order.
-            acks += [ack for _, ack in sorted(self._held, key=itemgetter(0))]
-            self._held = []
-        if acks:
-            self._in_flight -= len(acks)
-            self._empty_polls = 0
-        else:
-            self._empty_polls += 1
-        self._fast = self._in_flight > 0
+        if self._failure is not None:
+            acks += self._give_up(self._failure)
+        self._empty_polls = 0 if acks else self._empty_polls + 1
+        self._fast = bool(self._waiting)
         self._timer = self._loop.call_later(self._next_poll_s(), self._poll)
         if acks:
             if not self._fast:
                 self._idle.set()
             self._on_acks(acks)
+
+    def _give_up(self, failure: OutcomeUnknown) -> list[Ack]:
+        """After the first failure nothing later may land, and what became of the rest is for the log to say."""
+        if not self._purged:
+            self._purged = True
+            self._producer.purge(in_queue=True, in_flight=True, blocking=False)
+        tags = list(self._waiting.values())
+        self._waiting.clear()
+        return [Ack(tag, None, failure) for tag in tags]
 
     def _next_poll_s(self) -> float:
         if not self._fast:
@@ -193,7 +179,7 @@ class KafkaProducer:
         self._abandoned = True
         self._timer.cancel()
         self._acks = []
-        self._held = []
+        self._waiting.clear()
         self._idle.set()
         self._producer.purge(in_queue=True, in_flight=True, blocking=False)
         threading.Thread(target=_finish, args=(self._producer,), name="kafka-producer-end", daemon=True).start()
@@ -203,11 +189,11 @@ class KafkaProducer:
         """Let what is in flight be acked, at most wait_s, then abandon."""
         try:
             async with asyncio.timeout(wait_s):
-                while self._in_flight and not self._abandoned:
+                while self._waiting and not self._abandoned:
                     self._idle.clear()
                     await self._idle.wait()
         except TimeoutError:
-            logger.warning("%d appends were not acknowledged within %s s", self._in_flight, wait_s)
+            logger.warning("%d appends were not acknowledged within %s s", len(self._waiting), wait_s)
         finally:
             self.abandon()
 
@@ -216,18 +202,10 @@ def _nobody(acks: Sequence[Ack], /) -> None:
     raise AssertionError(f"{len(acks)} acks and nobody listens")
 
 
-def failure_of(error: KafkaError, doing: str) -> ChatstreamError:
-    """What a failed delivery is to the one who appended."""
-    found = translated(error, doing)
-    if isinstance(found, RecordTooLarge | BadSettings):
-        return found
-    return OutcomeUnknown(str(found))
-
-
 def _finish(producer: Producer) -> None:
     # A producer that loses its last reference on the event loop would hold the loop until its broker threads end.
     try:
         producer.flush(1.0)
         producer.close()
-    except KafkaException as error:
+    except (KafkaException, SystemError) as error:
         logger.debug("an abandoned producer: %s", error)
