@@ -6,7 +6,7 @@ from random import Random
 
 import pytest
 
-from chatstream.core.errors import TableBroken
+from chatstream.core.errors import DirectoryInUse, TableBroken
 from chatstream.core.ids import PartitionNo
 from chatstream.table.memory import MemoryTableStore
 from chatstream.table.port import Table, TableStore
@@ -177,6 +177,14 @@ def test_a_destroyed_table_is_made_anew(store: TableStore) -> None:
     assert store.open(P0).get(b"a") is None
 
 
+def test_a_table_is_open_once_only_and_again_when_it_was_closed(store: TableStore) -> None:
+    table = store.open(P0)
+    with pytest.raises(DirectoryInUse, match="partition 0 is open already"):
+        store.open(P0)
+    table.close()
+    store.open(P0).close()
+
+
 def test_a_closed_table_says_so(store: TableStore) -> None:
     table = store.open(P0)
     fill(table, b"a", b"b")
@@ -220,3 +228,11 @@ def test_a_table_agrees_with_a_dict_over_random_changes(reopen: Reopen) -> None:
         assert list(table.scan_back(start, stop)) == wanted[::-1]
         if random.random() < 0.02:
             table = reopen().open(P0)
+
+
+def test_a_table_that_is_open_is_not_opened_again(store: TableStore) -> None:
+    table = store.open(P0)
+    with pytest.raises(DirectoryInUse, match="open already"):
+        store.open(P0)
+    table.close()
+    store.open(P0)

@@ -79,12 +79,6 @@ def test_a_second_store_in_the_same_process_is_refused(store: RocksTableStore) -
         RocksTableStore(store.path)
 
 
-def test_a_table_is_opened_once_only(store: RocksTableStore) -> None:
-    store.open(P0)
-    with pytest.raises(DirectoryInUse, match="partition 0 is open already"):
-        store.open(P0)
-
-
 @pytest.mark.parametrize("name", ["CURRENT", "MANIFEST-*"])
 def test_a_table_with_garbage_in_its_files_is_broken_until_it_is_destroyed(store: RocksTableStore, name: str) -> None:
     directory = filled(store)
