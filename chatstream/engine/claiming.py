@@ -1,10 +1,11 @@
 """How a partition is taken over: restore, claim, prove.
 
-`take_over` is the one way into ownership, after a start, a rebalance, a fencing or a doubt.
+`taken_over` is the one way into ownership, after a start, a rebalance, a fencing or a doubt.
 """
 
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from typing import Final
 
 import msgspec
@@ -35,15 +36,16 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
     fresh_id: str
 
 
-async def take_over(
+@asynccontextmanager
+async def taken_over(
     log_: Log,
     tables: TableStore,
     partition: PartitionNo,
     candidate: Candidate,
     limits: Limits,
     append_claim: AppendClaim,
-) -> tuple[Projection, Claim]:
-    """Restore the partition, claim it, and prove the claim.
+) -> AsyncIterator[tuple[Projection, Claim]]:
+    """Restore the partition, claim it, and prove the claim; its table is open as long as the block runs.
 
     1. Open the table; a broken one, one of another log, or one ahead of the log is thrown away and folded from 0.
     2. Fold to the end. Only then is the highest epoch known, and with it which epoch can win.
@@ -56,33 +58,38 @@ async def take_over(
     Raises NotOwner, LogUnavailable, OutcomeUnknown (claim again), LogReplaced or UnknownFormat (an operator's case).
     """
     identity = await log_.identify()
-    projection = await _restore(log_, tables, partition, identity, limits)
-    await fold_to(log_, projection, (await log_.bounds(Topic.EVENTS, partition))[1], limits)
-    await _refuse_what_changed(log_, projection, identity)
-    claim = _next_claim(projection, candidate, identity)
-    landed = await append_claim(partition, *claim_record(claim))
-    end = (await log_.bounds(Topic.EVENTS, partition))[1]
-    await fold_to(log_, projection, Offset(max(end, landed + 1)), limits)
-    if projection.ownership.claim != claim.name:
-        raise NotOwner(partition, None)
-    return projection, claim
-
-
-async def _restore(
-    log_: Log, tables: TableStore, partition: PartitionNo, identity: dict[Topic, TopicIdentity], limits: Limits
-) -> Projection:
+    projection = _opened(tables, partition, limits)
     try:
-        projection = Projection(partition, tables.open(partition), limits.cached_sessions)
+        projection = await _trusted(log_, projection, identity, limits)
+        await fold_to(log_, projection, (await log_.bounds(Topic.EVENTS, partition))[1], limits)
+        await _refuse_what_changed(log_, projection, identity)
+        claim = _next_claim(projection, candidate, identity)
+        landed = await append_claim(partition, *claim_record(claim))
+        end = (await log_.bounds(Topic.EVENTS, partition))[1]
+        await fold_to(log_, projection, Offset(max(end, landed + 1)), limits)
+        if projection.ownership.claim != claim.name:
+            raise NotOwner(partition, None)
+        yield projection, claim
+    finally:
+        projection.table.close()
+
+
+def _opened(tables: TableStore, partition: PartitionNo, limits: Limits) -> Projection:
+    try:
+        return Projection(partition, tables.open(partition), limits.cached_sessions)
     except TableBroken as error:
         log.error("partition %d: the table cannot be read, it is folded again from the log: %s", partition, error)
         tables.destroy(partition)
         return Projection(partition, tables.open(partition), limits.cached_sessions)
+
+
+async def _trusted(log_: Log, projection: Projection, identity: dict[Topic, TopicIdentity], limits: Limits) -> Projection:
     why = await _mistrust(log_, projection, identity)
     if why is None:
         return projection
-    log.error("partition %d: %s: the table is folded again from the log", partition, why)
+    log.error("partition %d: %s: the table is folded again from the log", projection.partition, why)
     projection.table.clear()
-    return Projection(partition, projection.table, limits.cached_sessions)
+    return Projection(projection.partition, projection.table, limits.cached_sessions)
 
 
 async def _mistrust(log_: Log, projection: Projection, identity: dict[Topic, TopicIdentity]) -> str | None:

@@ -7,16 +7,18 @@ goes wrong ends the partition's writer, and the task starts over from the log.
 import asyncio
 import logging
 import uuid
+from collections import defaultdict
 from collections.abc import Callable, Coroutine, Sequence
 from random import Random
 from typing import Any, Final
 
+from chatstream.core.claims import Claim
 from chatstream.core.commands import Cancel, Message
 from chatstream.core.errors import LogError, LogReplaced, LogUnavailable, NotOwner, Restoring, TableBroken, UnknownFormat
 from chatstream.core.ids import MessageId, NodeId, Offset, PartitionNo, SessionId
 from chatstream.core.limits import Limits
 from chatstream.core.partitioner import partition_of
-from chatstream.engine.claiming import READ_MOST, Candidate, take_over
+from chatstream.engine.claiming import READ_MOST, Candidate, taken_over
 from chatstream.engine.clock import now_ms as system_now_ms
 from chatstream.engine.desk import Answer, PartitionStatus
 from chatstream.engine.feed import Feed
@@ -25,6 +27,7 @@ from chatstream.engine.owners import PARTITION as OWNERS_PARTITION
 from chatstream.engine.owners import Owner, Owners, owner_record
 from chatstream.engine.partition import Partition
 from chatstream.engine.producers import EventProducer, SideProducer
+from chatstream.engine.projection import Projection
 from chatstream.engine.publishing import Publisher, last_source
 from chatstream.engine.seat import Parts, Seat
 from chatstream.engine.surroundings import Doubt, End, Fenced
@@ -78,6 +81,7 @@ class Node:
         self._leases: dict[PartitionNo, Lease] = {}
         self._lease = 0
         self._tasks: dict[PartitionNo, asyncio.Task[None]] = {}
+        self._doors: defaultdict[PartitionNo, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._refused: dict[PartitionNo, str] = {}
         self._background: set[asyncio.Task[None]] = set()
         self._stopping = False
@@ -183,9 +187,16 @@ class Node:
         return await self._group.proves_membership(number, Offset(0))
 
     async def _own(self, number: PartitionNo) -> End:
-        """Claim the partition and serve it until its writer ends; how it ended."""
+        """Claim the partition and serve it until its writer ends; how it ended.
+
+        One at a time: a partition that comes back at once waits until its former life has closed the table.
+        """
         candidate = Candidate(node=self._id, url=self._url, fresh_id=self._fresh_id())
-        projection, claim = await take_over(self._log, self._tables, number, candidate, self._limits, self._append_claim)
+        taking = taken_over(self._log, self._tables, number, candidate, self._limits, self._append_claim)
+        async with self._doors[number], taking as (projection, claim):
+            return await self._serve_under(number, projection, claim)
+
+    async def _serve_under(self, number: PartitionNo, projection: Projection, claim: Claim) -> End:
         published = Offset(max(projection.ownership.published, await last_source(self._log, number)))
         seat = Seat(self._parts, projection, self._start_gap_read, self._on_end)
         publisher = Publisher(self._log, projection, published, self._send_reply, self._publisher_failed)

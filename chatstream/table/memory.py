@@ -6,7 +6,7 @@ Rows are copied on the first write after somebody began to look (a scan or a sna
 from bisect import bisect_left, insort
 from collections.abc import Callable, Iterator, Sequence
 
-from chatstream.core.errors import TableBroken
+from chatstream.core.errors import DirectoryInUse, TableBroken
 from chatstream.core.ids import PartitionNo
 from chatstream.table.port import Change
 
@@ -117,6 +117,11 @@ class MemoryTable:
         """See Table."""
         self._rows = None
 
+    @property
+    def closed(self) -> bool:
+        """Was it closed?"""
+        return self._rows is None
+
     def _open(self) -> _Rows:
         if self._rows is None:
             raise TableBroken("the table is closed")
@@ -133,25 +138,30 @@ class MemoryTableStore:
         self.on_write = on_write
         self.broken: set[PartitionNo] = set()
         self._rows: dict[PartitionNo, _Rows] = {}
-        self._tables: list[MemoryTable] = []
+        self._tables: dict[PartitionNo, MemoryTable] = {}
 
     def open(self, partition: PartitionNo) -> MemoryTable:
-        """See TableStore."""
+        """See TableStore. Raises DirectoryInUse when the partition's table is open already."""
         if partition in self.broken:
             raise TableBroken(f"the table of partition {partition} cannot be read")
+        known = self._tables.get(partition)
+        if known is not None and not known.closed:
+            raise DirectoryInUse(f"the table of partition {partition} is open already")
         rows = self._rows.setdefault(partition, _Rows())
-        table = MemoryTable(rows, self.on_write)
-        self._tables.append(table)
+        table = self._tables[partition] = MemoryTable(rows, self.on_write)
         return table
 
     def destroy(self, partition: PartitionNo) -> None:
         """See TableStore."""
+        table = self._tables.pop(partition, None)
+        if table is not None:
+            table.close()
         self.broken.discard(partition)
         self._rows.pop(partition, None)
 
     def close(self) -> None:
         """See TableStore."""
-        for table in self._tables:
+        for table in self._tables.values():
             table.close()
         self._tables.clear()
 

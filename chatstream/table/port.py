@@ -45,7 +45,8 @@ class TableStore(Protocol):
     """Where the tables of one node are."""
 
     def open(self, partition: PartitionNo) -> Table:
-        """The partition's table, made when missing. Raises TableBroken when its files cannot be read."""
+        """The partition's table, made when missing. Raises TableBroken when its files cannot be read, DirectoryInUse
+        when it is open already."""
 
     def destroy(self, partition: PartitionNo) -> None:
         """Remove the partition's files, readable or not. It must not be open."""
