@@ -43,6 +43,7 @@ class FakeSurroundings:
         self.gap = (Offset(-1), Offset(-1))
         self.append_fails: LogError | None = None
         self.aside_fails: LogError | None = None
+        self.aside_fails_for: Topic | None = None
 
     def now(self) -> str:
         return self.time
@@ -70,7 +71,7 @@ class FakeSurroundings:
         headers: Headers,
         done: Callable[[bool], None],
     ) -> None:
-        if self.aside_fails is not None:
+        if self.aside_fails is not None and self.aside_fails_for in (None, topic):
             raise self.aside_fails
         self.aside.append((topic, partition, key, value, headers))
         self.aside_done.append(done)
@@ -186,11 +187,13 @@ class Bench:
         limits: Limits | None = None,
         partitions: int = 1,
         number: int = 0,
+        generation: int = 0,
         local: Iterable[tuple[bytes, bytes]] = (),
     ) -> None:
         self.limits = limits or Limits()
         self.partitions = partitions
         self.number = PartitionNo(number)
+        self.generation = generation
         self.store = MemoryTableStore()
         self.log: list[Record] = []
         self._epoch = 0
@@ -204,7 +207,7 @@ class Bench:
 
     def _claim(self, id: str) -> Claim:
         self._epoch += 1
-        made = claim(self._epoch, id, self.partitions)
+        made = claim(self._epoch, id, self.partitions, generation=self.generation)
         self.write(*claims.claim_record(made), ())
         return made
 

@@ -14,7 +14,7 @@ from typing import Concatenate, Final, ParamSpec
 
 from chatstream.core import claims, codec
 from chatstream.core.commands import AnyCommand, Cancel
-from chatstream.core.errors import BadCommand, LogError, TableBroken
+from chatstream.core.errors import BadCommand, LogError, RecordTooLarge, TableBroken
 from chatstream.core.events import AnyEvent, MessageAccepted, Public, ReplyCancelled
 from chatstream.core.ids import InputPosition, Offset, PartitionNo, Seq, SessionId
 from chatstream.core.limits import Limits
@@ -125,7 +125,7 @@ class Partition:
                     self._forward(record, at, home, forwarded)
                     return
                 slot = self._slots.open(session)
-            command = codec.read_command(record.value, place_of(record, self.number, forwarded), self._limits)
+            command = codec.read_command(record.value, place_of(self.number, at, forwarded), self._limits)
             if slot.head.erased:
                 raise BadCommand("session-erased", "the session was erased")
         except BadCommand as error:
@@ -161,7 +161,11 @@ class Partition:
         if forwarded is not None:
             self._bury(record, at, BadCommand("misrouted", "the record was forwarded once and is still not at home"), None)
             return
-        self._set_aside(at, Topic.MESSAGES, home, record.key, record.value, forward_headers(record, self.number))
+        try:
+            self._set_aside(at, Topic.MESSAGES, home, record.key, record.value, forward_headers(record, self.number, at))
+        except RecordTooLarge as error:
+            # It filled its record to the brim, and there is no room for the header.
+            self._bury(record, at, BadCommand("too-large", f"the record cannot be forwarded: {error}"), None)
 
     def _bury(self, record: Record, at: InputPosition, why: BadCommand, waiter: bytes | None) -> None:
         log.warning("partition %d, offset %d of chat.messages: %s: %s", self.number, record.offset, why.reason, why)
@@ -191,6 +195,8 @@ class Partition:
         try:
             self._around.set_aside(topic, partition, key, value, headers, done)
         except LogError as error:
+            if topic is Topic.MESSAGES and isinstance(error, RecordTooLarge):
+                raise
             self._end(Doubt(f"a record for {topic} could not be sent: {error}", producer=False))
 
     # -- appending ------------------------------------------------------------------------------------------------
