@@ -56,6 +56,13 @@ class KafkaSender:
                 await asyncio.sleep(early_s)
             self.put(session, text)
             self._producer.poll(0)
+        await self._flush()
+
+    async def send_until(self, messages: Iterable[tuple[str, str]], stop: asyncio.Event, per_s: float) -> None:
+        """The same until told to stop."""
+        await self.send(itertools.takewhile(lambda _: not stop.is_set(), messages), per_s)
+
+    async def _flush(self) -> None:
         left = await asyncio.to_thread(self._producer.flush, FLUSH_S)
         assert left == 0, f"the broker did not acknowledge {left} messages"
         assert not self.failed, self.failed[:5]
@@ -160,11 +167,20 @@ class HttpClient:
     async def __aexit__(self, *_: object) -> None:
         await self._http.close()
 
-    async def talk(self, session: str, texts: Iterable[str], wait: int = 0) -> None:
+    async def talk(self, session: str, texts: Iterable[str], wait: int = 0, first: int = 0) -> None:
         """Send one after the other, each with its id and until it is acknowledged; with wait until it is answered."""
-        for number, text in enumerate(texts):
+        for number, text in enumerate(texts, first):
             await self._send(session, f"{session}.{number}", text, wait)
             self.sent.append(Sent(session, text, id=f"{session}.{number}"))
+
+    async def talk_until(self, session: str, stop: asyncio.Event, pause_s: float = 0.2) -> None:
+        """Send one message after the other until told to stop."""
+        number = 0
+        while not stop.is_set():
+            await self.talk(session, [f"message {number}"], first=number)
+            number += 1
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), pause_s)
 
     async def _send(self, session: str, message_id: str, text: str, wait: int) -> None:
         headers = {"Prefer": f"wait={wait}"} if wait else {}
