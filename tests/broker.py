@@ -21,6 +21,8 @@ from dev.kafka import jars
 from dev.kafka.server import Server, free_addresses
 
 READY_S = 60.0
+SEVERAL = {"broker.session.timeout.ms": "4000", "broker.heartbeat.interval.ms": "500"}
+"""A killed broker is noticed after 4 s in place of 9, so that failover tests do not mostly wait."""
 COMPACTED = (Topic.EVENTS, Topic.OWNERS)
 
 
@@ -46,7 +48,10 @@ class Cluster:
         self.directory = Path(tempfile.mkdtemp(prefix="chatstream-kafka-"))
         addresses = free_addresses(count)
         self.servers = [
-            Server(address, self.directory / str(address.number), addresses, dict(settings or {})) for address in addresses
+            Server(
+                address, self.directory / str(address.number), addresses, {**(SEVERAL if count > 1 else {}), **(settings or {})}
+            )
+            for address in addresses
         ]
         atexit.register(self.close)
 

@@ -248,7 +248,8 @@ class Member:
         if is_fatal(error) or error.code() == KafkaError._AUTO_OFFSET_RESET:
             self._broken = str(error)
         else:
-            logger.warning("the consumer was told: %s", error)
+            # Brokers that come and go: the library logs them itself.
+            logger.info("the consumer was told: %s", error)
 
     # Records
 
