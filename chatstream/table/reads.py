@@ -44,7 +44,7 @@ STATUS_OF_ENDING: Final[dict[str, MessageStatus]] = {
 }
 
 
-class Item(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Item(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """One message of the conversation as readers see it, the user's or the model's.
 
     turn: seq of the user's message it belongs to. The fields from `user` on are there where they apply.

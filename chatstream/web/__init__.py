@@ -1,1 +1,23 @@
-"""HTTP: every route, on the engine's feed and the table's rows (aiohttp's server is imported only here)."""
+"""HTTP: every route, on the engine's feed and the table's rows (aiohttp's server is imported only here).
+
+app         the application: routes, and what handlers find under which key
+server      listening, and what never becomes a request
+boundary    what every request passes: its id, who may ask, errors, counting
+origin      Host and Origin
+problems    problem documents, and which error becomes which
+settings    what it can be told; the typed keys
+bodies      the body of a POST as a command
+submitting  putting a command on the log
+sending     POST messages
+cancelling  POST cancel
+waiting     for a restore, and for the end of a turn
+sessions    GET a session and its messages
+events      GET events: catching up, long polls
+following   GET events as a stream
+paging      a page of events for one who follows
+sse         server-sent events
+tokens      cursors
+conditional ETags
+health      healthz, readyz, metrics
+metrics     counting requests
+"""

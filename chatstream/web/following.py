@@ -23,9 +23,6 @@ from chatstream.web.waiting import table_of
 
 log = logging.getLogger(__name__)
 
-_WRITE_GRACE_S: Final = 5.0
-"""For the last frames to a slow reader, beyond the stream's longest life."""
-
 _encode: Final = msgspec.json.Encoder().encode
 
 
@@ -55,7 +52,7 @@ async def follow(request: web.Request, session: SessionId, after_seq: int | None
         # A client that has left is no error; it knows where to go on. One that has stopped reading is sent away.
         with contextlib.suppress(ConnectionError):
             try:
-                async with asyncio.timeout(settings.sse.longest_s + _WRITE_GRACE_S):
+                async with asyncio.timeout(settings.sse.longest_s + settings.sse.write_grace_s):
                     await follower.send(response, watch, after_seq)
             except TimeoutError:
                 _abort(request)

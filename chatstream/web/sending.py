@@ -18,7 +18,7 @@ from chatstream.web.submitting import event_at, id_conflict, submit
 from chatstream.web.waiting import PREFER, PREFERENCE_APPLIED, Sent, preferred_wait_s, wait_for_end
 
 
-class Receipt(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Receipt(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """The body of a 202. seq: None while the message is stored but not numbered. position: None when its turn has ended."""
 
     session: SessionId
@@ -29,7 +29,7 @@ class Receipt(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     duplicate: bool = False
 
 
-class Exchange(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Exchange(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """The body of a 200: a message and what was replied."""
 
     message: reads.Item

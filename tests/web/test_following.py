@@ -9,13 +9,14 @@ from aiohttp import ClientResponse
 from msgspec.structs import replace
 
 from chatstream.core.errors import NotOwner, Restoring
-from chatstream.core.ids import SessionId
+from chatstream.core.events import MessageAccepted
+from chatstream.core.ids import Seq, SessionId
 from chatstream.core.limits import Limits
 from chatstream.web.app import make_app
 from chatstream.web.server import HttpServer
 from chatstream.web.settings import SseTimes, WebSettings
 from tests.web.conftest import Client, problem_of, send, start, until
-from tests.web.fake_desk import FakeDesk
+from tests.web.fake_desk import NOW, FakeDesk
 
 ALICE = SessionId("alice")
 EVENTS = "/v1/sessions/alice/events"
@@ -197,3 +198,23 @@ async def test_a_stopping_node_opens_no_stream(client: Client, desk: FakeDesk) -
     desk.stopping = True
     async with _open(client, "-1") as answer:
         await problem_of(answer, 503, "stopping")
+
+
+async def test_a_reader_that_stops_reading_is_dropped(desk: FakeDesk, limits: Limits, settings: WebSettings) -> None:
+    settings = replace(settings, sse=SseTimes(shortest_s=0.05, longest_s=0.05, heartbeat_s=0.05, write_grace_s=0.1))
+    for seq in range(1, 21):
+        # More than the sockets between us hold.
+        event = MessageAccepted(session=ALICE, seq=Seq(seq), time=NOW, turn=Seq(seq), text="a" * 1_000_000)
+        desk.fold(event)
+    server = HttpServer(make_app(desk, limits, settings), "127.0.0.1", 0)
+    await server.start()
+    try:
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.port, limit=1)
+        writer.write(f"GET {EVENTS}?offset=-1&live=sse HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+        await until(lambda: len(desk.feed) == 1)
+        await until(lambda: len(desk.feed) == 0)
+        rest = await reader.read()
+        assert not rest.endswith(b"0\r\n\r\n")
+        writer.close()
+    finally:
+        await server.close()
