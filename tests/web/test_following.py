@@ -5,7 +5,7 @@ import json
 from typing import Any
 
 import pytest
-from aiohttp import ClientResponse
+from aiohttp import ClientPayloadError, ClientResponse
 from msgspec.structs import replace
 
 from chatstream.core.errors import NotOwner, Restoring
@@ -218,3 +218,21 @@ async def test_a_reader_that_stops_reading_is_dropped(desk: FakeDesk, limits: Li
         writer.close()
     finally:
         await server.close()
+
+
+async def test_a_bug_in_the_middle_of_a_stream_breaks_it_off(
+    desk: FakeDesk, limits: Limits, lasting: WebSettings, monkeypatch: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with start(desk, limits, lasting) as client, _open(client, "now") as answer:
+        frames = Frames(answer)
+        await frames.next()
+
+        def fail(*_: object) -> None:
+            raise RuntimeError("a bug")
+
+        monkeypatch.setattr("chatstream.web.following.read_page", fail)
+        await send(client, "one")
+        with pytest.raises(ClientPayloadError):
+            await frames.next()
+        assert len(desk.feed) == 0
+        assert "RuntimeError: a bug" in caplog.text
