@@ -5,7 +5,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import urllib.error
@@ -15,6 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final
 
+from dev.ports import free_ports
 from tests.until import until
 
 ROOT: Final = Path(__file__).resolve().parent.parent
@@ -183,9 +183,7 @@ class Nodes:
 
 def free_port() -> int:
     """A port that is free now."""
-    with socket.socket() as each:
-        each.bind(("127.0.0.1", 0))
-        return int(each.getsockname()[1])
+    return free_ports(1)[0]
 
 
 def _die_with_parent() -> None:

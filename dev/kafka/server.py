@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import IO
 
 from dev.kafka import jars
+from dev.ports import HOST, free_ports
 
 CLUSTER_ID = "Y2hhdHN0cmVhbS1kZXYtMQ"
-HOST = "127.0.0.1"
 PR_SET_PDEATHSIG = 1
 START_WAIT_S = 60.0
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -145,14 +145,7 @@ class Server:
 
 def free_addresses(count: int) -> list[Address]:
     """Addresses on ports that are free now."""
-    sockets = [socket.socket() for _ in range(2 * count)]
-    try:
-        for each in sockets:
-            each.bind((HOST, 0))
-        ports = [each.getsockname()[1] for each in sockets]
-    finally:
-        for each in sockets:
-            each.close()
+    ports = free_ports(2 * count)
     return [Address(i + 1, ports[2 * i], ports[2 * i + 1]) for i in range(count)]
 
 
