@@ -205,6 +205,10 @@ class Oracle:
         """All that can be judged from the topics alone. Raises Wrong."""
         self.read()
         for reading in self.readings:
+            again = Reading(reading.number)
+            again.read(self._broker.records(Topic.EVENTS, reading.number))
+            if again.public != reading.public or again.ghosts > reading.ghosts:
+                raise Wrong(f"P5: chat.events/{reading.number} reads otherwise from its start")
             self._judge_inputs(reading)
             self._judge_replies(reading)
 

@@ -13,7 +13,7 @@ from chatstream.log.simulated_world import Faults
 Kind = Literal["text", "json", "cancel", "garbage"]
 Fate = Literal["same", "old", "none"]
 """The table a node finds when it starts again: as it left it, an earlier copy, or nothing."""
-Trouble = Literal["crash", "pause", "stop", "shuffle", "backup", "rot", "stranger", "rival"]
+Trouble = Literal["crash", "pause", "stop", "shuffle", "backup", "rot", "compact", "stranger", "rival"]
 
 GARBAGE: Final[tuple[tuple[bytes | None, bytes | None], ...]] = (
     (b"s0", None),
@@ -164,11 +164,11 @@ def _script(rng: Random) -> str:
 
 
 def _mishap(rng: Random, nodes: int, end_s: float) -> Mishap:
-    troubles: tuple[Trouble, ...] = ("crash", "pause", "stop", "shuffle", "backup", "rot", "stranger", "rival")
+    troubles: tuple[Trouble, ...] = ("crash", "pause", "stop", "shuffle", "backup", "rot", "compact", "stranger", "rival")
     at_once = rng.random() < 0.3
     return Mishap(
         at_s=rng.uniform(0.1, end_s * 0.9),
-        trouble=rng.choices(troubles, (40, 25, 8, 10, 6, 2, 4, 5))[0],
+        trouble=rng.choices(troubles, (40, 25, 8, 10, 6, 4, 3, 4, 5))[0],
         node=rng.randrange(nodes),
         step=0 if at_once else rng.choice((1, 2, 3, 5, 10, 30)),
         what=rng.choice(STEPS),

@@ -6,19 +6,30 @@ fails N times first; refuse, raise, empty, never: as they say; note: writes down
 
 import asyncio
 from collections.abc import AsyncIterator
+from typing import NamedTuple
 
 from chatstream.core.errors import ResponderError, ResponderRefused
 from chatstream.respond.port import Reply, Turn
 
 
-class Scripted:
-    """See above. calls: (session, turn, attempt) of every call, in order."""
+class Call(NamedTuple):
+    """A call that was made: for which turn, with which text."""
 
-    def __init__(self) -> None:
+    session: str
+    turn: int
+    text: str
+
+
+class Scripted:
+    """See above. calls: where every call is noted, in order."""
+
+    def __init__(self, calls: list[Call]) -> None:
         self.closed = False
+        self._calls = calls
 
     async def respond(self, turn: Turn) -> AsyncIterator[str | Reply]:
         """See Responder."""
+        self._calls.append(Call(turn.session, turn.seq, turn.text))
         number, what, argument = (*turn.text.split(), "", "")[:3]
         if what == "never":
             await asyncio.Event().wait()

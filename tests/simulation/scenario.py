@@ -13,7 +13,8 @@ from chatstream.core.partitioner import partition_of
 from chatstream.log.port import Topic
 from chatstream.log.simulated import Faults, SimulatedBroker, SimulatedCrash
 from tests.simulation import watching
-from tests.simulation.host import Host, watch_tasks
+from tests.simulation.host import Host
+from tests.simulation.life import watch_tasks
 from tests.simulation.oracle import Oracle, Wrong
 from tests.simulation.plan import GARBAGE, Mishap, Plan, Send
 from tests.simulation.virtual_loop import run_virtual
@@ -79,6 +80,8 @@ class World:
         await self._end_chores()
         self.oracle.judge()
         watching.judge_seen(self.seen, self.oracle)
+        watching.judge_calls(self.hosts, self.oracle)
+        watching.judge_fit(self.oracle)
         watching.judge_answers(self.asked, self.oracle, self.broker)
         watching.judge_tables(self.hosts, self.broker)
         watching.judge_leftovers(self.hosts)
@@ -211,10 +214,18 @@ class World:
                 host.back_up()
             case "rot":
                 host.rot(PartitionNo(mishap.step % self.plan.partitions))
+            case "compact":
+                self._compact()
             case "stranger":
                 self._stranger(PartitionNo(mishap.step % self.plan.partitions), mishap)
             case "rival":
                 self._rival(PartitionNo(mishap.step % self.plan.partitions))
+
+    def _compact(self) -> None:
+        """The broker cleans the compacted topics: nothing that anybody still needs may go."""
+        self.broker.log(Topic.OWNERS, PartitionNo(0)).compact()
+        for number in range(self.plan.partitions):
+            self.broker.log(Topic.EVENTS, PartitionNo(number)).compact()
 
     async def _stop_and_start(self, host: Host, mishap: Mishap) -> None:
         life = host.life

@@ -106,6 +106,26 @@ def _is_true(asked: Asked, oracle: Oracle, broker: SimulatedBroker) -> bool:
             return any(name in (record.value or b"") for records in found for record in records)
 
 
+def judge_calls(hosts: list[Host], oracle: Oracle) -> None:
+    """The model was asked only what stands in the log: no call was made for a message that was not confirmed."""
+    for host in hosts:
+        for call in host.calls:
+            told = oracle.event(call.session, call.turn)
+            if told is None or told.event.get("text") != call.text:
+                raise Wrong(f"P7: the model was called for {call}, and the log has {told}")
+
+
+def judge_fit(oracle: Oracle) -> None:
+    """Every answer is the one to its message: scripts put the message's number into it."""
+    for reading in oracle.readings:
+        for story in reading.stories.values():
+            for told in story.told:
+                if told.event["type"] == "reply.completed":
+                    asked = story.told[told.event["turn"] - 1].event["text"].split()[0]
+                    if f"re {asked} " not in told.event["text"]:
+                        raise Wrong(f"P3: {told.event} answers {story.told[told.event['turn'] - 1].event}")
+
+
 def judge_tables(hosts: list[Host], broker: SimulatedBroker) -> None:
     """Every table is the fold of the log as far as it has come, from scratch, row by row: P4."""
     for host in hosts:
@@ -114,7 +134,7 @@ def judge_tables(hosts: list[Host], broker: SimulatedBroker) -> None:
 
 
 def _judge_table(host: Host, number: PartitionNo, broker: SimulatedBroker) -> None:
-    if number in host.tables.broken:
+    if number in host.rotten:
         return
     found = _rows(host.tables.copy(), number)
     meta = rows.read_meta(host.tables.copy().open(number))
