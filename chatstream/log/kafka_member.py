@@ -58,6 +58,8 @@ class Member:
         self._leases: dict[PartitionNo, Lease] = {}
         self._wanted: dict[PartitionNo, tuple[Offset, Lease]] = {}
         self._paused: set[PartitionNo] = set()
+        self._kept: dict[PartitionNo, list[Record]] = {}
+        """Records of paused partitions that came out of the library with the pause already asked for: one turn's at most."""
         self._proofs: dict[str, tuple[PartitionNo, Proved]] = {}
         self._proof_count = 0
         self._rebuild_at_s = 0.0
@@ -180,6 +182,7 @@ class Member:
             self._assigned.discard(partition)
             self._leases.pop(partition, None)
             self._wanted.pop(partition, None)
+            self._kept.pop(partition, None)
             self._paused.discard(partition)
         if partitions:
             self._handover.put(partial(self._listener.on_revoked, sorted(partitions)))
@@ -264,6 +267,8 @@ class Member:
         except (KafkaException, SystemError) as error:
             # Raised for a fatal error and out of callbacks. Records may have been lost on the way, and would be skipped.
             self._broken = str(error)
+        # A pause that was asked for while this turn waited for records holds for them already.
+        self._run_commands()
         self._deliver(batch)
 
     def _deliver(self, batch: list[Message]) -> None:
@@ -282,14 +287,21 @@ class Member:
                 lane = lanes[partition] = []
             lane.append(record_of(message))
         for partition, records in lanes.items():
-            size_bytes = sum([len(record.value or b"") for record in records])
-            deliver = partial(self._listener.on_records, partition, leases[partition], records)
-            self._handover.put(deliver, len(records), size_bytes)
+            if partition in self._paused:
+                self._kept.setdefault(partition, []).extend(records)
+            else:
+                self._hand_over(partition, records)
+
+    def _hand_over(self, partition: PartitionNo, records: list[Record]) -> None:
+        size_bytes = sum([len(record.value or b"") for record in records])
+        deliver = partial(self._listener.on_records, partition, self._leases[partition], records)
+        self._handover.put(deliver, len(records), size_bytes)
 
     def _want(self, partition: PartitionNo, offset: Offset, lease: Lease) -> None:
         if partition not in self._assigned:
             return
         self._leases.pop(partition, None)
+        self._kept.pop(partition, None)
         self._paused.discard(partition)
         self._wanted[partition] = (offset, lease)
 
@@ -319,6 +331,9 @@ class Member:
         if partition in self._assigned and self._consumer is not None:
             self._paused.discard(partition)
             if partition in self._leases:
+                kept = self._kept.pop(partition, None)
+                if kept:
+                    self._hand_over(partition, kept)
                 self._consumer.resume([_place(partition)])
 
     # Commits
