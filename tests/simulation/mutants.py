@@ -1,27 +1,19 @@
-"""Deliberate breakages of the rules, one line each: the simulation has to notice every one of them.
+"""Deliberate breakages of the rules, one line each: the simulation, or a unit test, has to notice every one of them.
 
-A mutant is applied to the source text of its module while that is imported, so it needs a process of its own:
-`python -m tests.simulation.mutants NAME`. `old` must stand in the source exactly once; whoever changes that line looks here.
+`old` must stand in the module's source exactly once; whoever changes that line changes it here too.
 """
 
-import importlib.abc
-import importlib.machinery
-import importlib.util
-import logging
-import sys
-import time
-from collections.abc import Sequence
-from types import CodeType, ModuleType
 from typing import Final, NamedTuple
 
 
 class Mutant(NamedTuple):
-    """`old` in `module` becomes `new`."""
+    """`old` in `module` becomes `new`. unit: the test that notices where another rule keeps the simulation from it."""
 
     name: str
     module: str
     old: str
     new: str
+    unit: str = ""
 
 
 MUTANTS: Final = (
@@ -49,19 +41,54 @@ MUTANTS: Final = (
         "core.claims",
         "event.seq == session.last_seq + 1\n        and ",
         "True\n        and ",
+        "claims.py::test_an_event_counts_only_with_the_next_seq",
     ),
-    Mutant("the key lacks the claim", "core.claims", '{session}/{seq}/{claim}"', '{session}/{seq}"'),
+    Mutant(
+        "an event counts whatever its input",
+        "core.claims",
+        "(input_at is None or input_at > session.last_input)",
+        "True",
+        "claims.py::test_an_event_counts_only_with_a_later_input_or_none",
+    ),
+    Mutant(
+        "the key lacks the claim",
+        "core.claims",
+        '{session}/{seq}/{claim}"',
+        '{session}/{seq}"',
+    ),
     # Claiming.
-    Mutant("a claim does not raise the epoch", "engine.claiming", "ownership.epoch + 1", "ownership.epoch"),
+    Mutant(
+        "a claim does not raise the epoch",
+        "engine.claiming",
+        "ownership.epoch + 1",
+        "ownership.epoch",
+    ),
     Mutant(
         "a claim is believed without being read",
         "engine.claiming",
         "if projection.ownership.claim != claim.name:",
         "if projection.ownership.epoch < 0:",
     ),
+    Mutant(
+        "a table of another log is trusted",
+        "engine.claiming",
+        "    if why is None:",
+        "    if why != 0:",
+        "engine_claiming.py::test_a_table_ahead_of_a_log_that_lost_its_end_is_folded_again",
+    ),
     # Confirming.
-    Mutant("gaps between acks are not read", "engine.partition", "elif offset > expected:", "elif offset < 0:"),
-    Mutant("a higher claim in a gap is ignored", "engine.partition", 'if verdict == "claimed":', 'if verdict == "never":'),
+    Mutant(
+        "gaps between acks are not read",
+        "engine.partition",
+        "elif offset > expected:",
+        "elif offset < 0:",
+    ),
+    Mutant(
+        "a higher claim in a gap is ignored",
+        "engine.gaps",
+        'if verdict == "claimed":',
+        'if verdict == "never":',
+    ),
     Mutant(
         "the table is written before the ack",
         "engine.partition",
@@ -84,15 +111,18 @@ MUTANTS: Final = (
         "self._answers.append((self._appends.made, waiter, answer))",
         "self._answers.append((0, waiter, answer))",
     ),
-    Mutant("doubt is ignored", "engine.partition", "self._end(doubt)", "pass"),
     Mutant(
-        "an unknown outcome is ignored", "engine.partition", "if offset is None:\n", "if offset is None:\n            return\n"
+        "doubt is ignored",
+        "engine.partition",
+        "self._end(doubt)",
+        "pass",
     ),
     Mutant(
-        "the writer of a replaced producer goes on",
+        "an unknown outcome is ignored",
         "engine.partition",
-        "if pending is not self._appends.oldest or offset < expected:",
-        "if offset < expected:",
+        "if offset is None:\n",
+        "if offset is None:\n            return\n",
+        "engine_partition.py::test_a_failed_ack_ends_the_writer_and_its_producer",
     ),
     # Deciding.
     Mutant(
@@ -101,7 +131,12 @@ MUTANTS: Final = (
         "unconfirmed = slot.ids.get(message_id)",
         "unconfirmed = None",
     ),
-    Mutant("a known id is decided again", "core.session", "if context.known is not None:", "if context.target == -1:"),
+    Mutant(
+        "a known id is decided again",
+        "core.session",
+        "if context.known is not None:",
+        "if context.target == -1:",
+    ),
     Mutant(
         "a command is decided again after a restart",
         "engine.partition",
@@ -114,23 +149,45 @@ MUTANTS: Final = (
         "engine.inputs",
         "waiting[0][1] <= confirmed and ",
         "",
+        "engine_marks.py::test_the_position_waits_for_everything_appended_before",
     ),
-    Mutant("the position passes what is set aside", "engine.inputs", " and waiting[0][0] not in aside", ""),
+    Mutant(
+        "the position passes what is set aside",
+        "engine.inputs",
+        " and waiting[0][0] not in aside",
+        "",
+    ),
     Mutant(
         "input is fetched one too far",
         "engine.node",
         "Offset(projection.ownership.position.offset + 1))\n",
         "Offset(projection.ownership.position.offset + 2))\n",
     ),
-    Mutant("records of an earlier fetch are taken", "engine.node", "self._leases.get(partition) == lease and ", ""),
-    Mutant("a forwarded record gets a new id", "engine.aside", "if forwarded is not None:", "if forwarded == b'':"),
+    Mutant(
+        "records of an earlier fetch are taken",
+        "engine.node",
+        "self._leases.get(partition) == lease and ",
+        "",
+    ),
+    Mutant(
+        "a forwarded record gets a new id",
+        "engine.aside",
+        "None if forwarded is None else _PLACE.fullmatch(forwarded)",
+        "None",
+    ),
     # Turns.
-    Mutant("what the state owes is not run after a restart", "engine.partition", "table.scan(rows.OWED, ", "table.scan(b'~', "),
+    Mutant(
+        "what the state owes is not run after a restart",
+        "engine.partition",
+        "table.scan(rows.OWED, ",
+        "table.scan(b'~', ",
+    ),
     Mutant(
         "a turn may end twice",
         "engine.partition",
         "if running is None or (running.turn, running.version) != (turn, version):\n            return",
         "if running is None:\n            return",
+        "engine_partition.py::test_an_outcome_for_a_turn_that_is_not_the_running_one_is_dropped",
     ),
     Mutant(
         "a turn starts before its message is confirmed",
@@ -140,7 +197,33 @@ MUTANTS: Final = (
         "        if isinstance(event, MessageAccepted) and after.running is not None and after.running.turn == event.seq:\n"
         "            self._around.run(event.session, after.running, event)\n",
     ),
-    Mutant("a call goes on after its partition has moved", "engine.turns", "for session in mine:\n", "for session in ():\n"),
+    Mutant(
+        "a call goes on after its partition has moved",
+        "engine.turns",
+        "for session in mine:\n",
+        "for session in ():\n",
+    ),
+    Mutant(
+        "an attempt that follows a silent one is not watched",
+        "engine.turns",
+        "            call.reason = None\n            try:",
+        "            try:",
+        "turns_ends.py::test_silence_is_noticed_again_after_a_model_that_made_an_error_of_being_cancelled",
+    ),
+    Mutant(
+        "a rest between two attempts is ended as silence",
+        "engine.turns",
+        " or call.resting:",
+        ":",
+        "turns_ends.py::test_a_turn_whose_time_is_over_between_two_attempts_still_ends",
+    ),
+    Mutant(
+        "a call that was stopped goes on",
+        "engine.turns",
+        "if self._calls.get(message.session) is not call:",
+        "if call.attempt < 0:",
+        "turns_ends.py::test_a_call_stopped_in_the_moment_it_was_found_silent_is_not_repeated",
+    ),
     # Replies.
     Mutant(
         "published means sent",
@@ -149,10 +232,10 @@ MUTANTS: Final = (
         "self._outstanding += 1\n        self.published = offset\n",
     ),
     Mutant(
-        "an error on chat.replies is ignored", "engine.publishing", "            self._fail(ack.error)\n", "            pass\n"
-    ),
-    Mutant(
-        "a fenced publisher goes on", "engine.publishing", "self._closed = True\n        self._stop()", "self._closed = False"
+        "replies are not sent again after an error",
+        "engine.node",
+        "seat.publisher.restart()",
+        "pass",
     ),
     Mutant(
         "ghosts are published when read back",
@@ -173,68 +256,4 @@ MUTANTS: Final = (
         "if brought:\n        rows.append",
         "if not brought:\n        rows.append",
     ),
-    # Requests.
-    Mutant(
-        "a request is told that its command is stored before it is",
-        "engine.gateway",
-        "                if waiter.stored:\n                    _give(waiter, Unnumbered())\n\n",
-        "                _give(waiter, Unnumbered())\n\n",
-    ),
-    Mutant("a request is forgotten with its partition", "engine.gateway", "waiter.lost = True", "return"),
 )
-
-
-class _Loader(importlib.machinery.SourceFileLoader):
-    """Loads a module's source with a mutant in it."""
-
-    def __init__(self, mutant: Mutant, name: str, path: str) -> None:
-        super().__init__(name, path)
-        self._mutant = mutant
-
-    def get_code(self, fullname: str) -> CodeType:
-        source = self.get_source(fullname) or ""
-        count = source.count(self._mutant.old)
-        if count != 1:
-            raise SystemExit(f"{self._mutant.name!r}: the line stands {count} times in {fullname}")
-        code: CodeType = compile(source.replace(self._mutant.old, self._mutant.new), self.path, "exec")
-        return code
-
-
-class _Finder(importlib.abc.MetaPathFinder):
-    """Finds the one module that is changed."""
-
-    def __init__(self, mutant: Mutant) -> None:
-        self._mutant = mutant
-
-    def find_spec(
-        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
-    ) -> importlib.machinery.ModuleSpec | None:
-        if fullname != f"chatstream.{self._mutant.module}":
-            return None
-        spec = importlib.machinery.PathFinder.find_spec(fullname, path, target)
-        assert spec is not None
-        assert spec.origin is not None
-        loader = _Loader(self._mutant, fullname, spec.origin)
-        return importlib.util.spec_from_file_location(fullname, spec.origin, loader=loader)
-
-
-def main() -> int:
-    """Let one mutant loose on seeds, until one notices or there were `most` of them; 1 when none did."""
-    name, most = sys.argv[1], int(sys.argv[2])
-    sys.meta_path.insert(0, _Finder(next(mutant for mutant in MUTANTS if mutant.name == name)))
-    from tests.simulation.plan import draw
-    from tests.simulation.scenario import run
-
-    logging.disable(logging.CRITICAL)
-    begin_s = time.process_time()
-    for seed in range(most):
-        error = run(draw(seed)).error
-        if error is not None:
-            print(f"seed {seed}, {time.process_time() - begin_s:.1f} s: {error!r}"[:300])
-            return 0
-    print(f"not noticed by {most} seeds, {time.process_time() - begin_s:.1f} s")
-    return 1
-
-
-if __name__ == "__main__":
-    sys.exit(main())

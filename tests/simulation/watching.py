@@ -88,7 +88,7 @@ def _is_true(asked: Asked, oracle: Oracle, broker: SimulatedBroker) -> bool:
             if told is None:
                 return False
             name = told.event.get("message_id" if told.event["type"] == "message.accepted" else "command_id")
-            same = isinstance(answer, Repeated) or not isinstance(command, Message) or told.event["text"] == command.text
+            same = isinstance(answer, Repeated) or not isinstance(command, Message) or told.event.get("text") == command.text
             return name == command.command_id and same
         case Refused("turn-in-progress" | "queue-full" as code):
             story = next(reading.stories[session] for reading in oracle.readings if session in reading.stories)

@@ -82,12 +82,11 @@ def test_a_call_stopped_in_the_moment_it_was_found_silent_is_not_repeated() -> N
         model, desk = Model(silent, answers), Desk()
         turns = _turns(model)
         turns.run(Job(desk, S, Seq(1), Version(1), MESSAGE))
-        watch = asyncio.create_task(turns.watch())
-        loop = asyncio.get_running_loop()
-        # The watch looks at 6 s and finds 5 s of silence; the stop comes before the cancelled call runs again.
-        loop.call_at(6.0, loop.call_soon, turns.stop, S)
+        await asyncio.sleep(LIMITS.chunk_wait_s + 1)
+        (call,) = turns._calls.values()
+        turns._watch_call(call, asyncio.get_running_loop().time())
+        turns.stop(S)
         await asyncio.sleep(20)
-        watch.cancel()
         return model.calls, desk.outcomes
 
     assert run_virtual(scene(), 100) == (1, [])

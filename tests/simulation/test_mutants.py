@@ -1,0 +1,21 @@
+"""Every deliberate breakage of a rule is noticed: what the simulation finds nothing wrong with has been looked at."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.simulation.mutants import MUTANTS, Mutant
+
+SEEDS_MAX = 600
+"""The slowest to be noticed takes some 230."""
+ENOUGH_S = 110
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
+def test_a_broken_rule_is_noticed(mutant: Mutant) -> None:
+    command = [sys.executable, "-m", "tests.simulation.mutate", mutant.name, str(SEEDS_MAX)]
+    found = subprocess.run(command, capture_output=True, text=True, timeout=ENOUGH_S, check=False, cwd=ROOT)
+    assert found.returncode == 0, f"{mutant.name}\n{found.stdout}{found.stderr}"
