@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import itertools
 import json
-from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
@@ -92,9 +92,9 @@ class Tally:
     def count(self) -> int:
         return len(self.sources)
 
-    async def reaches(self, count: int, wait_s: float) -> None:
-        """Wait for so many."""
-        await until(lambda: self.count >= count, wait_s, f"{count} replies", lambda: f"there are {self.count}")
+    async def reaches(self, count: int, wait_s: float, seen: Callable[[], str] = str) -> None:
+        """Wait for so many. seen: what is told beside the number when they do not come."""
+        await until(lambda: self.count >= count, wait_s, f"{count} replies", lambda: f"there are {self.count}\n{seen()}")
 
     async def follow(self, bootstrap: str) -> None:
         """Count until cancelled."""

@@ -10,7 +10,7 @@ from typing import Final
 
 import msgspec
 
-from chatstream.core.claims import CLAIM_KEY, Claim, claim_record
+from chatstream.core.claims import CLAIM_KEY, Claim, Ownership, claim_record, fold_record
 from chatstream.core.codec import FORMAT
 from chatstream.core.errors import LogReplaced, LogUnavailable, NotOwner, TableBroken
 from chatstream.core.ids import Epoch, NodeId, Offset, PartitionNo
@@ -23,6 +23,8 @@ log = logging.getLogger(__name__)
 
 READ_MOST: Final = 2_000
 """Records folded between two turns of the event loop: some 30 ms of work."""
+
+KEY_WAIT_S: Final = 10.0
 
 AppendClaim = Callable[[PartitionNo, bytes, bytes], Awaitable[Offset]]
 """Append a claim's key and value; returns the acked offset, raises LogError."""
@@ -47,7 +49,8 @@ async def taken_over(
 ) -> AsyncIterator[tuple[Projection, Claim]]:
     """Restore the partition, claim it, and prove the claim; its table is open as long as the block runs.
 
-    1. Open the table; a broken one, one of another log, or one ahead of the log is thrown away and folded from 0.
+    1. Open the table; a broken one, one of another log, or one ahead of the log is thrown away and folded from 0. Not so
+       when the log that is there now was made again under us: then the table is all that is left, and it stays.
     2. Fold to the end. Only then is the highest epoch known, and with it which epoch can win.
     3. Refuse what only an operator may decide: topics made again, partitions added, commands lost to retention. It
        comes after the fold, because what the topics were is told by the last claim.
@@ -55,7 +58,8 @@ async def taken_over(
     5. Fold until the claim itself was read, then on to the current end: a rival may stand before it or behind it.
     6. Our claim is the current one: we own the partition. Anything else: NotOwner.
 
-    Raises NotOwner, LogUnavailable, OutcomeUnknown (claim again), LogReplaced or UnknownFormat (an operator's case).
+    A TableBroken in the block, or before it, has the table removed. Raises NotOwner, LogUnavailable, OutcomeUnknown,
+    TableBroken (claim again), LogReplaced or UnknownFormat (an operator's case).
     """
     identity = await log_.identify()
     projection = _opened(tables, partition, limits)
@@ -70,6 +74,11 @@ async def taken_over(
         if projection.ownership.claim != claim.name:
             raise NotOwner(partition, None)
         yield projection, claim
+    except TableBroken:
+        # It could be opened but not used: the next attempt finds it gone and folds a new one.
+        projection.table.close()
+        tables.destroy(partition)
+        raise
     finally:
         projection.table.close()
 
@@ -87,6 +96,8 @@ async def _trusted(log_: Log, projection: Projection, identity: dict[Topic, Topi
     why = await _mistrust(log_, projection, identity)
     if why is None:
         return projection
+    if projection.next_offset:
+        await _refuse_made_again(log_, projection.partition, identity[Topic.EVENTS], why, limits)
     log.error("partition %d: %s: the table is folded again from the log", projection.partition, why)
     projection.table.clear()
     return Projection(projection.partition, projection.table, limits.cached_sessions)
@@ -95,7 +106,8 @@ async def _trusted(log_: Log, projection: Projection, identity: dict[Topic, Topi
 async def _mistrust(log_: Log, projection: Projection, identity: dict[Topic, TopicIdentity]) -> str | None:
     """Why the table does not belong to this log as it is now; None when it does."""
     if projection.next_offset == 0:
-        return None
+        used = next(projection.table.scan(b"", b"\xff"), None) is not None
+        return "the table was written by another version" if used else None
     first, end = await log_.bounds(Topic.EVENTS, projection.partition)
     if projection.next_offset > end:
         return f"the table has folded to offset {projection.next_offset}, the log ends at {end}"
@@ -115,10 +127,43 @@ async def _mistrust(log_: Log, projection: Projection, identity: dict[Topic, Top
 async def _key_at(log_: Log, partition: PartitionNo, offset: Offset) -> bytes | None:
     reader = log_.open_reader(Topic.EVENTS, partition, offset)
     try:
-        found = await reader.read(1, wait_s=10)
+        found = await reader.read(1, wait_s=KEY_WAIT_S)
     finally:
         await reader.close()
-    return found[0].key if found and found[0].offset == offset else None
+    if not found:
+        # Something stands there or behind it; a log that is slow is no reason to fold everything again.
+        raise LogUnavailable(f"chat.events/{partition} gives nothing at offset {offset}")
+    return found[0].key if found[0].offset == offset else None
+
+
+async def _refuse_made_again(log_: Log, partition: PartitionNo, now: TopicIdentity, why: str, limits: Limits) -> None:
+    """A table is given up only for a log that is whole and knows itself: its latest claim names the topic it stands in.
+
+    Raises LogReplaced otherwise: chat.events was deleted and made again, and the table has what it had.
+    """
+    first, end = await log_.bounds(Topic.EVENTS, partition)
+    if first == 0 and (await _latest_owner(log_, partition, end, limits)).topics.get(Topic.EVENTS) == now.id:
+        return
+    raise LogReplaced(
+        f"chat.events/{partition} is not the log that partition {partition} was served from ({why}), and it is not a whole "
+        "one either: it was deleted and made again, or its beginning was. This node's table is kept as it is"
+    )
+
+
+async def _latest_owner(log_: Log, partition: PartitionNo, end: Offset, limits: Limits) -> Ownership:
+    owner = Ownership()
+    reader = log_.open_reader(Topic.EVENTS, partition, Offset(0))
+    try:
+        while reader.position < end:
+            before = reader.position
+            for record in await reader.read(READ_MOST, wait_s=limits.append_s):
+                if record.key is not None and record.key.startswith(CLAIM_KEY):
+                    owner, _ = fold_record(owner, record.offset, record.key, record.value, record.headers)
+            if reader.position == before:
+                raise LogUnavailable(f"chat.events/{partition} gives nothing at offset {before}, it ends at {end}")
+    finally:
+        await reader.close()
+    return owner
 
 
 async def fold_to(log_: Log, projection: Projection, end: Offset, limits: Limits) -> None:

@@ -14,15 +14,17 @@ from typing import Any, Final
 
 from chatstream.core.claims import Claim
 from chatstream.core.commands import Cancel, Message
-from chatstream.core.errors import LogError, LogReplaced, LogUnavailable, NotOwner, Restoring, TableBroken, UnknownFormat
+from chatstream.core.errors import LogError, LogReplaced, NotOwner, Restoring, TableBroken, UnknownFormat
 from chatstream.core.ids import MessageId, NodeId, Offset, PartitionNo, SessionId
 from chatstream.core.limits import Limits
 from chatstream.core.partitioner import partition_of
-from chatstream.engine.claiming import READ_MOST, Candidate, taken_over
+from chatstream.engine.claiming import Candidate, taken_over
 from chatstream.engine.clock import now_ms as system_now_ms
 from chatstream.engine.desk import Answer, PartitionStatus
 from chatstream.engine.feed import Feed
+from chatstream.engine.gaps import read_gap
 from chatstream.engine.gateway import Gateway
+from chatstream.engine.guard import Guard
 from chatstream.engine.owners import PARTITION as OWNERS_PARTITION
 from chatstream.engine.owners import Owner, Owners, owner_record
 from chatstream.engine.partition import Partition
@@ -85,6 +87,8 @@ class Node:
         self._refused: dict[PartitionNo, str] = {}
         self._background: set[asyncio.Task[None]] = set()
         self._stopping = False
+        self._open = False
+        self._guard = Guard(self._fail)
         self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     async def start(self) -> None:
@@ -94,15 +98,16 @@ class Node:
         if missing:
             raise LogReplaced(f"topics are missing: {', '.join(missing)}")
         self._partitions = identity[Topic.MESSAGES].partitions
-        self._events = EventProducer(self._log)
-        self._side = SideProducer(self._log, self._side_replaced)
+        self._events = EventProducer(self._log, self._guard)
+        self._side = SideProducer(self._log, self._side_replaced, self._guard)
         self._gateway = Gateway(self._side, self._fresh_id(), self._limits.append_s)
         self._turns = Turns(self._responder, self._limits, self._feed, self._rng, self._fail)
         self._owners = Owners(self._log, self._reannounce)
         self._group = self._log.group()
         self._parts = Parts(
-            self._log, self._group, self._events, self._side, self._gateway, self._turns, self._feed, self._now_ms
+            self._log, self._group, self._events, self._side, self._gateway, self._turns, self._feed, self._now_ms, self._guard
         )
+        self._open = True
         self._spawn(self._owners.follow())
         self._spawn(self._turns.watch())
         self._spawn(self._tick())
@@ -118,6 +123,8 @@ class Node:
         4. Flush the producers, and only then leave the group: the next owner's claim should find all that we wrote.
         """
         self._stopping = True
+        if not self._open:
+            return  # it was never started, or that failed: there is nothing to leave
         for number in self._seats:
             self._group.pause(number)
         await self._turns.drain(drain_s)
@@ -142,23 +149,26 @@ class Node:
     # -- GroupListener --------------------------------------------------------------------------------------------
 
     def on_assigned(self, partitions: Sequence[PartitionNo]) -> None:
-        for number in partitions:
-            if number not in self._tasks and not self._stopping:
-                self._tasks[number] = self._spawn(self._serve(number))
+        with self._guard:
+            for number in partitions:
+                if number not in self._tasks and not self._stopping:
+                    self._tasks[number] = self._spawn(self._serve(number))
 
     def on_revoked(self, partitions: Sequence[PartitionNo]) -> None:
-        for number in partitions:
-            self._refused.pop(number, None)
-            task, seat = self._tasks.pop(number, None), self._seats.get(number)
-            if seat is not None:
-                seat.writer.move()
-            if task is not None:
-                task.cancel()
+        with self._guard:
+            for number in partitions:
+                self._refused.pop(number, None)
+                task, seat = self._tasks.pop(number, None), self._seats.get(number)
+                if seat is not None:
+                    seat.writer.move()
+                if task is not None:
+                    task.cancel()
 
     def on_records(self, partition: PartitionNo, lease: Lease, records: Sequence[Record]) -> None:
         seat = self._seats.get(partition)
         if seat is not None and self._leases.get(partition) == lease and not self._stopping:
-            seat.writer.on_records(records)
+            with self._guard:
+                seat.writer.on_records(records)
 
     # -- a partition's life ---------------------------------------------------------------------------------------
 
@@ -194,7 +204,10 @@ class Node:
         candidate = Candidate(node=self._id, url=self._url, fresh_id=self._fresh_id())
         taking = taken_over(self._log, self._tables, number, candidate, self._limits, self._append_claim)
         async with self._doors[number], taking as (projection, claim):
-            return await self._serve_under(number, projection, claim)
+            end = await self._serve_under(number, projection, claim)
+            if isinstance(end, Doubt) and end.table:
+                raise TableBroken(end.why)
+            return end
 
     async def _serve_under(self, number: PartitionNo, projection: Projection, claim: Claim) -> End:
         published = Offset(max(projection.ownership.published, await last_source(self._log, number)))
@@ -212,10 +225,12 @@ class Node:
         return await seat.end
 
     async def _append_claim(self, number: PartitionNo, key: bytes, value: bytes) -> Offset:
+        replaced = self._events.replaced
         try:
             return await self._events.append_claim(number, key, value, self._limits.append_s)
         except LogError as error:
-            self._replace_events(f"a claim failed: {error}")
+            if self._events.replaced == replaced:
+                self._replace_events(f"a claim failed: {error}")
             raise
 
     def _fetch(self, number: PartitionNo, offset: Offset) -> None:
@@ -227,21 +242,12 @@ class Node:
         self._spawn(self._read_gap(seat, start, stop))
 
     async def _read_gap(self, seat: Seat, start: Offset, stop: Offset) -> None:
-        reader = self._log.open_reader(Topic.EVENTS, seat.number, start)
-        records: list[Record] = []
         try:
-            while reader.position < stop:
-                before = reader.position
-                found = await reader.read(READ_MOST, self._limits.append_s)
-                records += [record for record in found if record.offset < stop]
-                if reader.position == before:
-                    raise LogUnavailable(f"nothing to read at offset {before}")
+            records = await read_gap(self._log, seat.number, start, stop, self._limits.append_s)
         except LogError as error:
             seat.writer.distrust(Doubt(f"a gap cannot be read: {error}", producer=False))
-            return
-        finally:
-            await reader.close()
-        seat.writer.on_gap(records, stop)
+        else:
+            seat.writer.on_gap(records, stop)
 
     def _on_end(self, seat: Seat, end: End) -> None:
         if self._seats.get(seat.number) is seat:
@@ -312,9 +318,19 @@ class Node:
             self._fail(error)
 
     def _fail(self, error: BaseException) -> None:
+        """A bug: tell who waits for `failed`, and take, append and show nothing more until the process ends."""
         log.critical("the node cannot go on", exc_info=error)
-        if not self.failed.done():
-            self.failed.set_exception(error)
+        if self.failed.done():
+            return
+        self.failed.set_exception(error)
+        if not isinstance(error, Exception):
+            return  # the process ends here and now
+        self._stopping = True
+        for seat in list(self._seats.values()):
+            with self._guard:
+                seat.writer.distrust(Doubt("the node cannot go on", producer=False))
+        for task in self._tasks.values():
+            task.cancel()
 
     # -- Desk -----------------------------------------------------------------------------------------------------
 

@@ -50,12 +50,12 @@ from chatstream.engine.surroundings import (
     Moved,
     Pending,
     Surroundings,
+    broken_table,
 )
 from chatstream.log.port import Record, Topic
 from chatstream.table import rows
 
 log = logging.getLogger(__name__)
-
 P = ParamSpec("P")
 
 
@@ -67,7 +67,7 @@ def _ends_on_broken_table(method: Callable[Concatenate["Partition", P], None]) -
         try:
             method(self, *args, **kwargs)
         except TableBroken as error:
-            self.distrust(Doubt(f"the table is broken: {error}", producer=False))
+            self.distrust(broken_table(error))
 
     return guarded
 
@@ -385,7 +385,7 @@ class Partition:
         self._end(Moved())
 
     def distrust(self, doubt: Doubt) -> None:
-        """Something outside makes what is in flight doubtful."""
+        """Something makes what is in flight doubtful."""
         self._end(doubt)
 
     def _end(self, end: End) -> None:

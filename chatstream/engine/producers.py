@@ -13,6 +13,7 @@ from typing import Final
 from chatstream.core.claims import Headers
 from chatstream.core.errors import LogUnavailable, OutcomeUnknown
 from chatstream.core.ids import Offset, PartitionNo
+from chatstream.engine.guard import Guard
 from chatstream.engine.surroundings import Pending, Writer
 from chatstream.log.port import Ack, Log, Producer, Topic
 
@@ -25,10 +26,13 @@ REPLACE_WAIT_S: Final = 1.0
 
 
 class EventProducer:
-    """Appends to chat.events for all partitions of the node."""
+    """Appends to chat.events for all partitions of the node. replaced: how often it was."""
 
-    def __init__(self, log_: Log) -> None:
+    def __init__(self, log_: Log, guard: Guard) -> None:
+        self.replaced = 0
         self._log = log_
+        self._guard = guard
+        self._claims: set[asyncio.Future[Ack]] = set()
         self._producer: Producer = log_.open_producer(self._on_acks)
 
     def append(self, partition: PartitionNo, key: bytes, value: bytes, headers: Headers, pending: Pending) -> None:
@@ -39,16 +43,23 @@ class EventProducer:
         """Append a claim and wait for its ack. Raises OutcomeUnknown, or LogError when nothing was sent."""
         acked: asyncio.Future[Ack] = asyncio.get_running_loop().create_future()
         self._producer.append(Topic.EVENTS, partition, key, value, (), acked)
+        self._claims.add(acked)
         try:
             async with asyncio.timeout(wait_s):
                 ack = await acked
         except TimeoutError as error:
             raise OutcomeUnknown(f"a claim was not acknowledged within {wait_s:g} s") from error
+        finally:
+            self._claims.discard(acked)
         if ack.offset is None:
             raise OutcomeUnknown(f"the outcome of a claim is unknown: {ack.error}") from ack.error
         return ack.offset
 
     def _on_acks(self, acks: Sequence[Ack]) -> None:
+        with self._guard:
+            self._tell(acks)
+
+    def _tell(self, acks: Sequence[Ack]) -> None:
         writers: dict[Writer, None] = {}
         for ack in acks:
             tag = ack.tag
@@ -61,9 +72,13 @@ class EventProducer:
             writer.settle()
 
     def replace(self) -> None:
-        """Throw the producer away, with all that is queued and in flight, and open a new one."""
+        """Throw the producer away, with all that is queued and in flight, and open a new one. Claims in flight fail."""
+        self.replaced += 1
         self._producer.abandon()
         self._producer = self._log.open_producer(self._on_acks)
+        for acked in self._claims:
+            if not acked.done():
+                acked.set_exception(OutcomeUnknown("the producer was replaced while a claim was on its way"))
 
     async def close(self, wait_s: float) -> None:
         """Let what is in flight be acknowledged, at most wait_s, and end."""
@@ -73,9 +88,11 @@ class EventProducer:
 class SideProducer:
     """Appends to every topic but chat.events. on_replaced: what was not acknowledged by then never will be."""
 
-    def __init__(self, log_: Log, on_replaced: Callable[[], None]) -> None:
+    def __init__(self, log_: Log, on_replaced: Callable[[], None], guard: Guard) -> None:
         self._log = log_
         self._on_replaced = on_replaced
+        self._guard = guard
+        self._closed = False
         self._producer: Producer = log_.open_producer(self._on_acks)
         self._failed = False
         self._timer: asyncio.TimerHandle | None = None
@@ -89,28 +106,31 @@ class SideProducer:
         self._producer.append(topic, partition, key, value, headers, on_ack)
 
     def _on_acks(self, acks: Sequence[Ack]) -> None:
-        for ack in acks:
-            ack.tag(ack)
-            if ack.offset is None:
-                self.fail(ack.error)
+        with self._guard:
+            for ack in acks:
+                ack.tag(ack)
+                if ack.offset is None:
+                    self.fail(ack.error)
 
     def fail(self, error: Exception | None) -> None:
         """The producer is of no more use: replace it in a moment."""
-        if self._failed:
+        if self._failed or self._closed:
             return
         log.warning("the producer failed and is replaced: %s", error)
         self._failed = True
         self._timer = asyncio.get_running_loop().call_later(REPLACE_WAIT_S, self._replace)
 
     def _replace(self) -> None:
-        self._producer.abandon()
-        self._producer = self._log.open_producer(self._on_acks)
-        self._failed = False
-        self._on_replaced()
+        with self._guard:
+            self._producer.abandon()
+            self._producer = self._log.open_producer(self._on_acks)
+            self._failed = False
+            self._on_replaced()
 
     async def close(self, wait_s: float) -> None:
         """Let what is in flight be acknowledged, at most wait_s, and end."""
         self._failed = True  # whatever fails from here on, nothing is opened any more
+        self._closed = True
         if self._timer is not None:
             self._timer.cancel()
         await self._producer.close(wait_s)

@@ -12,11 +12,12 @@ from chatstream.engine.clock import rfc3339
 from chatstream.engine.desk import Answer
 from chatstream.engine.feed import Feed
 from chatstream.engine.gateway import Gateway
+from chatstream.engine.guard import Guard
 from chatstream.engine.partition import Partition
 from chatstream.engine.producers import EventProducer, SideProducer
 from chatstream.engine.projection import Projection
 from chatstream.engine.publishing import Publisher
-from chatstream.engine.surroundings import Doubt, End, Pending
+from chatstream.engine.surroundings import End, Pending, broken_table
 from chatstream.engine.turns import Job, Turns
 from chatstream.log.port import Ack, Group, Log, Topic
 from chatstream.table import rows
@@ -36,6 +37,7 @@ class Parts:
         turns: Turns,
         feed: Feed,
         now_ms: Callable[[], int],
+        guard: Guard,
     ) -> None:
         self.log = log
         self.group = group
@@ -45,6 +47,7 @@ class Parts:
         self.turns = turns
         self.feed = feed
         self.now_ms = now_ms
+        self.guard = guard
 
 
 class Seat:
@@ -157,14 +160,15 @@ class Seat:
 
     def _write_started(self) -> None:
         started, self._started = self._started, []
-        if not self.writer.over:
-            self._write_local(started)
+        with self._parts.guard:
+            if not self.writer.over:
+                self._write_local(started)
 
     def _write_local(self, changes: list[Change]) -> None:
         try:
             self.table.write(changes)
         except TableBroken as error:
-            self.writer.distrust(Doubt(f"the table is broken: {error}", producer=False))
+            self.writer.distrust(broken_table(error))
 
     def finish(self, session: SessionId, turn: Seq, version: Version, outcome: Outcome) -> None:
         self.writer.finish(session, turn, version, outcome)

@@ -6,6 +6,7 @@ from typing import Final, Protocol
 import msgspec
 
 from chatstream.core.claims import Headers
+from chatstream.core.errors import TableBroken
 from chatstream.core.events import AnyEvent, MessageAccepted
 from chatstream.core.ids import ClaimName, InputPosition, Offset, PartitionNo, SessionId
 from chatstream.core.session import Partial, Running, Session
@@ -25,10 +26,19 @@ class Fenced(msgspec.Struct, frozen=True):
 
 
 class Doubt(msgspec.Struct, frozen=True):
-    """What happened to an append is unknown, or what is in the log cannot be explained. producer: is it to be replaced?"""
+    """What happened to an append is unknown, or what is in the log cannot be explained.
+
+    producer, table: is it to be replaced?
+    """
 
     why: str
     producer: bool = True
+    table: bool = False
+
+
+def broken_table(error: TableBroken) -> Doubt:
+    """The doubt about a table that cannot be read or written: the next writer folds it again."""
+    return Doubt(f"the table is broken: {error}", producer=False, table=True)
 
 
 class Moved(msgspec.Struct, frozen=True):

@@ -61,7 +61,7 @@ def test_an_interrupt_that_comes_while_another_is_carried_out_ends_the_turn_that
     assert bench.told() == ["publish 3 reply.cancelled", "wake alice", "append alice/5 reply.cancelled", "stop alice"]
     assert bench.around.events[-1] == cancelled(5, 2, by=MessageId("m3"))
     bench.ack()
-    assert bench.told()[-1] == "run alice/3"
+    assert bench.told()[-1] == "run alice/4"
 
 
 def test_an_interrupts_end_is_appended_once_though_it_is_not_confirmed() -> None:
