@@ -23,7 +23,7 @@ SILENCE_S: Final = 10.0
 THREADS: Final = 32
 """Reads at once: 16 partitions are restored while gaps of others are read."""
 IDLE_CONSUMERS: Final = 4
-"""Kept for the next reader: making one and connecting it takes some 10 ms."""
+"""Kept for the next reader, which then need not connect first."""
 
 logger = logging.getLogger(__name__)
 

@@ -194,10 +194,11 @@ class KafkaSettings(msgspec.Struct, frozen=True, kw_only=True):
                 "max.in.flight.requests.per.connection": 5,
                 # Our own deadline decides: a message that librdkafka gave up would be a gap.
                 "message.timeout.ms": 0,
-                # Measured on one broker: with 1 ms an append that is alone takes 2.4 ms to its ack, with 0 it takes
-                # 1.2 ms, at the same CPU under load, because batches form by themselves behind requests in flight.
+                # Measured once on one broker: with 1 ms an append that is alone took 2.4 ms to its ack, with 0 it took
+                # 1.2 ms. Under load batches form by themselves behind requests in flight.
                 "linger.ms": 0,
-                # The events are kept for ever and are JSON: lz4 halves them at no CPU that could be measured.
+                # The events are kept for ever and are JSON. Measured once in this process: lz4 7.0 µs of CPU a record,
+                # none 7.7, so no dearer. What it saves on disk, and costs the broker, was not measured.
                 "compression.type": "lz4",
                 # Below the smallest max.message.bytes of the topics (1 MiB), so that no batch is refused for being one.
                 "batch.size": 512 * KIB,

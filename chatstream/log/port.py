@@ -30,7 +30,7 @@ class Topic(StrEnum):
 class Record(msgspec.Struct, frozen=True, gc=False):
     """A record as read. at_ms: its timestamp, milliseconds since 1970.
 
-    Unknown to the garbage collector: following tens of thousands of them made reading 4 times slower.
+    Unknown to the garbage collector: with it, turning 20,000 messages with headers into records took about 3 times as long.
     """
 
     offset: Offset
