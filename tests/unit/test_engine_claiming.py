@@ -4,7 +4,6 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from chatstream.core import claims
 from chatstream.core.claims import Claim
 from chatstream.core.codec import FORMAT
 from chatstream.core.errors import LogReplaced, LogUnavailable, NotOwner, OutcomeUnknown, TableBroken, UnknownFormat
