@@ -1,6 +1,7 @@
 """Asks Kafka about topics, and creates and changes them. Blocking calls say so; the others are for the event loop."""
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
@@ -17,6 +18,7 @@ from confluent_kafka.admin import (
     NewTopic,
     OffsetSpec,
     ResourceType,
+    TopicMetadata,
 )
 
 from chatstream.core.errors import LogUnavailable
@@ -61,7 +63,8 @@ class KafkaAdmin:
     def __init__(self, settings: KafkaSettings) -> None:
         settings.check()
         try:
-            self._client = AdminClient(settings.admin_config())
+            self._config = settings.admin_config()
+            self._client = AdminClient(self._config)
         except KafkaException as error:
             raise translated(error, "the Kafka settings cannot be used") from error
         self._where = settings.bootstrap_servers
@@ -129,15 +132,29 @@ class KafkaAdmin:
         _wait(future, f"creating {name}", unless=(KafkaError.TOPIC_ALREADY_EXISTS,))
 
     def wait_until_led(self, names: Sequence[str]) -> None:
-        """Wait until every partition of them has a leader: a new topic is not there at once; blocks. Raises LogUnavailable."""
+        """Wait until every broker knows a leader for each of their partitions; blocks. Raises LogUnavailable.
+
+        A new topic is not there at once, and not on all brokers at the same time: the next question may go to any of them.
+        """
         deadline_s = time.monotonic() + REQUEST_S
         while time.monotonic() < deadline_s:
-            asked = self._client.describe_topics(TopicCollection(list(names)), request_timeout=REQUEST_S)
-            found = [_wait(future, f"describing {name}") for name, future in asked.items()]
-            if all(each is not None and all(part.leader for part in each.partitions) for each in found):
+            if all(_is_led(seen.get(name)) for seen in self._views() for name in names):
                 return
             time.sleep(RETRY_S)
         raise LogUnavailable(f"after {REQUEST_S:.0f} s not every partition of {', '.join(names)} has a leader")
+
+    def _views(self) -> list[dict[str, TopicMetadata]]:
+        """The topics as each broker that lives tells them: a client's first question goes where it was told to start."""
+        try:
+            brokers = self._client.list_topics(timeout=CONNECT_S).brokers.values()
+        except KafkaException as error:
+            raise translated(error, "listing brokers") from error
+        views = []
+        for broker in brokers:
+            alone = AdminClient({**self._config, "bootstrap.servers": f"{broker.host}:{broker.port}"})
+            with contextlib.suppress(KafkaException):  # it may just have died: the others count
+                views.append(alone.list_topics(timeout=CONNECT_S).topics)
+        return views
 
     def configure(self, name: str, config: Mapping[str, str]) -> None:
         """Set these of a topic's settings and leave the others; blocks. Raises as facts does."""
@@ -147,6 +164,12 @@ class KafkaAdmin:
         resource = ConfigResource(ResourceType.TOPIC, name, incremental_configs=entries)
         for future in self._client.incremental_alter_configs([resource], request_timeout=REQUEST_S).values():
             _wait(future, f"changing the config of {name}")
+
+
+def _is_led(topic: TopicMetadata | None) -> bool:
+    if topic is None or topic.error is not None or not topic.partitions:
+        return False
+    return all(part.leader >= 0 for part in topic.partitions.values())
 
 
 async def _answer(future: "Future[_T]", doing: str) -> _T | None:
