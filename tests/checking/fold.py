@@ -21,6 +21,8 @@ class Event:
     offset: int
     value: bytes
     fields: Fields
+    input_at: tuple[int, int] | None
+    """(generation, offset) of the command that caused it."""
 
     @property
     def type(self) -> str:
@@ -74,7 +76,7 @@ def _take(session: _Session, raw: Raw, key: str) -> bool:
     is_next = fields["seq"] == len(session.events) + 1
     if not is_next or (input_at is not None and input_at <= session.last_input) or brought in session.ids:
         return False
-    session.events.append(Event(raw.partition, raw.offset, raw.value, fields))
+    session.events.append(Event(raw.partition, raw.offset, raw.value, fields, input_at))
     session.last_input = max(session.last_input, input_at or session.last_input)
     if brought:
         session.ids.add(brought)
