@@ -212,8 +212,8 @@ class Node:
     async def _serve_under(self, number: PartitionNo, projection: Projection, claim: Claim) -> End:
         published = Offset(max(projection.ownership.published, await last_source(self._log, number)))
         seat = Seat(self._parts, projection, self._start_gap_read, self._on_end)
-        publisher = Publisher(self._log, projection, published, self._send_reply, self._publisher_failed)
-        seat.sit(Partition(projection, claim, self._partitions, self._limits, seat), publisher)
+        publisher = Publisher(self._log, projection, published, self._send_reply, self._fail_side, seat.broken, self._spawn)
+        seat.sit(Partition(projection, claim, self._partitions, self._limits, seat), replies)
         self._seats[number] = seat
         log.info("partition %d is served under claim %s", number, claim.name)
         seat.writer.start()
@@ -274,7 +274,7 @@ class Node:
     ) -> None:
         self._side.append(Topic.REPLIES, number, key, value, headers, on_ack)
 
-    def _publisher_failed(self) -> None:
+    def _fail_side(self) -> None:
         self._side.fail(None)
 
     def _side_replaced(self) -> None:

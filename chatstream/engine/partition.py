@@ -229,6 +229,7 @@ class Partition:
 
     # -- confirming -----------------------------------------------------------------------------------------------
 
+    @_ends_on_broken_table
     def on_ack(self, pending: Pending, offset: Offset | None, error: Exception | None) -> None:
         """An append's ack, in send order; `settle` follows after a batch of them."""
         if self.over:
@@ -244,8 +245,7 @@ class Partition:
         expected = self.projection.next_offset
         if pending is not self._appends.oldest or offset < expected:
             self._end(Doubt(f"an ack at offset {offset} came where {expected} was expected"))
-        elif offset > expected:
-            # Somebody wrote in between: whether that ends our claim is for the fold to say.
+        elif offset > expected:  # somebody wrote in between: whether that ends our claim is for the fold to say
             self._held_acks = deque([(pending, offset)])
             self._around.read_gap(expected, offset)
         else:
@@ -312,13 +312,11 @@ class Partition:
             self._answers.append((self._appends.made, waiter, answer))
 
     def _watch_limits(self) -> None:
-        count, size_bytes = len(self._appends), self._appends.size_bytes
-        if not self._paused and (count >= self._limits.unconfirmed_records or size_bytes >= self._limits.unconfirmed_bytes):
+        count, size_bytes, limits = len(self._appends), self._appends.size_bytes, self._limits
+        if not self._paused and (count >= limits.unconfirmed_records or size_bytes >= limits.unconfirmed_bytes):
             self._paused = True
             self._around.set_paused(True)
-        elif (
-            self._paused and count * 2 <= self._limits.unconfirmed_records and size_bytes * 2 <= self._limits.unconfirmed_bytes
-        ):
+        elif self._paused and count * 2 <= limits.unconfirmed_records and size_bytes * 2 <= limits.unconfirmed_bytes:
             self._paused = False
             self._around.set_paused(False)
 

@@ -8,13 +8,13 @@ when too many are unacknowledged, they are read back from the log (`_catch_up`),
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
 from chatstream.core import codec
 from chatstream.core.claims import Headers, session_of_key
-from chatstream.core.errors import BadInput, LogError, LogUnavailable
+from chatstream.core.errors import BadInput, LogError, LogUnavailable, TableBroken, UnknownFormat
 from chatstream.core.events import AnyEvent, Public
 from chatstream.core.ids import Offset, PartitionNo, SessionId
 from chatstream.engine.projection import Projection
@@ -68,17 +68,27 @@ class Publisher:
     """The replies of one partition under one claim.
 
     published: everything public up to here is on chat.replies. on_failure: called once a record was not taken; the
-    owner of the producer replaces it and calls `restart`.
+    owner of the producer replaces it and calls `restart`. on_broken: the table cannot be read; the writer has to end.
+    spawn: starts a task whose exceptions end the node.
     """
 
     def __init__(
-        self, log_: Log, projection: Projection, published: Offset, send: Send, on_failure: Callable[[], None]
+        self,
+        log_: Log,
+        projection: Projection,
+        published: Offset,
+        send: Send,
+        on_failure: Callable[[], None],
+        on_broken: Callable[[TableBroken], None],
+        spawn: Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]],
     ) -> None:
         self.published = published
         self._log = log_
         self._projection = projection
         self._send = send
         self._on_failure = on_failure
+        self._on_broken = on_broken
+        self._spawn = spawn
         self._partition: Final = projection.partition
         self._round = 0
         self._outstanding = 0
@@ -151,7 +161,7 @@ class Publisher:
     def _catch_up_soon(self, wait_s: float) -> None:
         self._later.clear()
         self._overflowed = False
-        self._task = asyncio.get_running_loop().create_task(self._catch_up(self._round, wait_s))
+        self._task = self._spawn(self._catch_up(self._round, wait_s))
 
     async def _catch_up(self, round_: int, wait_s: float) -> None:
         """Publish from the log up to what is confirmed now, then what was confirmed meanwhile, then hand over.
@@ -168,6 +178,9 @@ class Publisher:
                 log.warning("partition %d: chat.events cannot be read for replies: %s", self._partition, error)
                 await asyncio.sleep(RETRY_S)
                 continue
+            except TableBroken as error:
+                self._on_broken(error)
+                return
             if not self._overflowed:
                 break
         self._task = None
@@ -197,8 +210,8 @@ class Publisher:
             return
         try:
             event = codec.read_event(record.value)
-        except BadInput:
-            return
+        except (BadInput, UnknownFormat):
+            return  # nothing that counts reads so: the partition would not be served
         entry = rows.read_entry(self._projection.table, event.session, event.seq)
         if isinstance(event, Public) and entry is not None and entry.offset == record.offset:
             self._produce(record.offset, event.session, record.value)

@@ -168,7 +168,10 @@ class Seat:
         try:
             self.table.write(changes)
         except TableBroken as error:
-            self.writer.distrust(broken_table(error))
+            self.broken(error)
+
+    def broken(self, error: TableBroken) -> None:
+        self.writer.distrust(broken_table(error))
 
     def finish(self, session: SessionId, turn: Seq, version: Version, outcome: Outcome) -> None:
         self.writer.finish(session, turn, version, outcome)

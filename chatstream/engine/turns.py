@@ -11,7 +11,7 @@ from typing import Final, Protocol
 
 import msgspec
 
-from chatstream.core.errors import ResponderError, ResponderRefused
+from chatstream.core.errors import ResponderError, ResponderRefused, TableBroken
 from chatstream.core.events import MessageAccepted, Usage
 from chatstream.core.ids import Seq, SessionId, Version
 from chatstream.core.limits import Limits
@@ -40,6 +40,9 @@ class Asker(Protocol):
 
     def finish(self, session: SessionId, turn: Seq, version: Version, outcome: Outcome) -> None:
         """The attempts are over."""
+
+    def broken(self, error: TableBroken) -> None:
+        """The table cannot be read: that is no failure of the turn, which runs again when there is a table again."""
 
 
 class Job(msgspec.Struct, frozen=True):
@@ -179,8 +182,13 @@ class Turns:
 
     async def _answer(self, call: Call) -> None:
         job = call.job
-        message = job.event if job.event is not None else self._read_message(job)
-        outcome = await self._attempts(call, message)
+        try:
+            message = job.event if job.event is not None else self._read_message(job)
+            outcome = await self._attempts(call, message)
+        except TableBroken as error:
+            if self._calls.get(job.session) is call:
+                job.asker.broken(error)
+            return
         if self._calls.get(job.session) is call:
             del self._calls[job.session]
             job.asker.finish(job.session, job.turn, job.version, outcome)
@@ -225,7 +233,7 @@ class Turns:
             call.task.uncancel()
             reason, call.reason = call.reason, None
             raise reason from None
-        except ResponderError:
+        except (ResponderError, TableBroken):
             raise
         except Exception as error:
             # The responder is the user's code and may raise anything: the turn fails, the node does not.

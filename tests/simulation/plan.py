@@ -103,6 +103,16 @@ def draw(seed: int) -> Plan:
     )
 
 
+def with_more(plan: Plan, trouble: Trouble, count: int) -> Plan:
+    """The plan with so many more mishaps of one kind, all at once where they are."""
+    rng = Random(f"{plan.seed}/{trouble}")
+    more = (
+        Mishap(rng.uniform(0.1, plan.end_s * 0.9), trouble, rng.randrange(plan.nodes), rng.randrange(8), "", 1.0, "same")
+        for _ in range(count)
+    )
+    return msgspec.structs.replace(plan, mishaps=(*plan.mishaps, *more))
+
+
 def _faults(rng: Random) -> Faults:
     def rate(most: float) -> float:
         return rng.uniform(0.005, most) if rng.random() < 0.4 else 0.0

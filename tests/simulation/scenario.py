@@ -241,6 +241,7 @@ class World:
         strange: tuple[tuple[bytes | None, bytes | None], ...] = (
             (None, b"hello"),
             (b"s0/1/x", b'{"type":"message.accepted","session":"s0","seq":1}'),
+            (b"s0/1/x", b'{"type":"from.the.future","session":"s0","seq":1}'),
             (b"#claim/9-x", b'{"epoch": "nine"}'),
             (b"#claim/0-x", b'{"type":"claim","epoch":0,"id":"x"}'),
             (b"#mark/0-x/1", b"{}"),

@@ -205,12 +205,13 @@ def test_an_append_may_wait_append_s_for_its_ack_and_no_longer() -> None:
     assert bench.told() == ["end doubt, producer too"]
 
 
-@pytest.mark.parametrize("step", ["on_records", "settle", "finish", "start"])
+@pytest.mark.parametrize("step", ["on_records", "on_ack", "settle", "finish", "start"])
 def test_a_broken_table_ends_the_writer(step: str) -> None:
     bench = Bench()
     bench.say("hello")
-    if step == "settle":
+    if step in ("on_ack", "settle"):
         bench.take("more")
+    if step == "settle":
         bench.ack(settle=False)
     bench.told()
     bench.writer._slots._slots.clear()
@@ -219,6 +220,8 @@ def test_a_broken_table_ends_the_writer(step: str) -> None:
     match step:
         case "on_records":
             bench.take("more")
+        case "on_ack":
+            bench.ack(settle=False)
         case "settle":
             bench.writer.settle()
         case "finish":

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from random import Random
 
+from chatstream.core.errors import TableBroken
 from chatstream.core.events import MessageAccepted
 from chatstream.core.ids import MessageId, PartitionNo, Seq, SessionId, Version
 from chatstream.core.limits import Limits
@@ -25,8 +26,12 @@ class Desk:
     def __init__(self) -> None:
         self.table: MemoryTable = MemoryTableStore().open(PartitionNo(0))
         self.outcomes: list[Outcome] = []
+        self.errors: list[TableBroken] = []
 
     def started(self, *which: object) -> None: ...
+
+    def broken(self, error: TableBroken) -> None:
+        self.errors.append(error)
 
     def finish(self, session: SessionId, turn: Seq, version: Version, outcome: Outcome) -> None:
         assert (session, turn, version) == (S, Seq(1), Version(1))
@@ -123,3 +128,32 @@ def test_a_turn_whose_time_is_over_between_two_attempts_still_ends() -> None:
     (outcome,) = run_virtual(scene(), 100)
     assert isinstance(outcome, Failed)
     assert outcome.code == "timeout"
+
+
+def test_a_turn_does_not_fail_because_the_nodes_disk_does() -> None:
+    class RemembersTheConversation(Model):
+        async def respond(self, turn: Turn) -> AsyncIterator[str | Reply]:
+            self.calls += 1
+            yield str(len(turn.history))
+
+    async def scene() -> tuple[int, list[Outcome], int]:
+        model, desk = RemembersTheConversation(), Desk()
+        desk.table.close()
+        turns = _turns(model)
+        turns.run(Job(desk, S, Seq(1), Version(1), MESSAGE))
+        await asyncio.sleep(20)
+        return model.calls, desk.outcomes, len(desk.errors)
+
+    assert run_virtual(scene(), 100) == (1, [], 1)
+
+
+def test_a_message_that_cannot_be_read_from_the_table_does_not_end_the_node() -> None:
+    async def scene() -> tuple[int, list[Outcome], int]:
+        model, desk = Model(answers), Desk()
+        desk.table.close()
+        turns = _turns(model)
+        turns.run(Job(desk, S, Seq(1), Version(1)))
+        await asyncio.sleep(20)
+        return model.calls, desk.outcomes, len(desk.errors)
+
+    assert run_virtual(scene(), 100) == (0, [], 1)
