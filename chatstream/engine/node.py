@@ -213,7 +213,7 @@ class Node:
         published = Offset(max(projection.ownership.published, await last_source(self._log, number)))
         seat = Seat(self._parts, projection, self._start_gap_read, self._on_end)
         publisher = Publisher(self._log, projection, published, self._send_reply, self._fail_side, seat.broken, self._spawn)
-        seat.sit(Partition(projection, claim, self._partitions, self._limits, seat), replies)
+        seat.sit(Partition(projection, claim, self._partitions, self._limits, seat), publisher)
         self._seats[number] = seat
         log.info("partition %d is served under claim %s", number, claim.name)
         seat.writer.start()
