@@ -72,8 +72,9 @@ async def serving(settings: Settings) -> AsyncIterator[Serving]:
     """
     node_id = keep_node_id(settings.data)
     spec = settings.responder or loading.default_spec(os.environ)
-    make_responder = loading.load(spec, system=loading.system_text(settings.system), max_tokens=settings.max_tokens)
     limits = settings.make_limits()
+    system = loading.system_text(settings.system)
+    make_responder = loading.load(spec, system=system, max_tokens=settings.max_tokens, calls=limits.calls)
     async with AsyncExitStack() as stack:
         listener = stack.enter_context(bound(settings.address))
         port = int(listener.getsockname()[1])
