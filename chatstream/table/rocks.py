@@ -7,6 +7,7 @@ it lives, so closing a table drops all that were handed out.
 """
 
 import fcntl
+import logging
 import os
 import shutil
 from collections.abc import Iterator, Sequence
@@ -35,6 +36,8 @@ from chatstream.core.errors import DirectoryInUse, TableBroken
 from chatstream.core.ids import PartitionNo
 from chatstream.core.limits import KIB, MIB
 from chatstream.table.port import Change
+
+log = logging.getLogger(__name__)
 
 BLOCK_CACHE_BYTES: Final = 64 * MIB
 WRITE_BUFFERS_BYTES: Final = 32 * MIB
@@ -224,10 +227,15 @@ class RocksTable:
         """See Table."""
         for cursor in list(self._cursors):
             cursor.drop()
-        if self._db is not None:
+        db, self._db = self._db, None
+        if db is None:
+            return
+        try:
             with self._translated:
-                self._db.close()
-            self._db = None
+                db.close()
+        except TableBroken as error:
+            # It is closed all the same. What a full disk did not take is in the write-ahead log, or still in our log.
+            log.warning("%s", error)
 
     @property
     def closed(self) -> bool:
