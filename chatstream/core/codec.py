@@ -4,7 +4,8 @@ A value that starts with `{` (after blanks) is a JSON command; any other text is
 producer is enough. Events are one line of JSON, `type` first, read back through upcasters for ever.
 """
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 import msgspec
@@ -253,6 +254,20 @@ def plain_json(value: Any) -> Any:
     Without it the events in memory could differ from those read back: a date is a text there, a tuple a list.
     """
     return msgspec.json.decode(write_json(value))
+
+
+def loses_a_number(value: Any) -> bool:
+    """Has a value that `write_json` took a number that JSON does not know (nan, inf)? It would be read back as null."""
+    layer = [msgspec.to_builtins(value, str_keys=True)]
+    while layer:
+        if any(isinstance(one, float) and not math.isfinite(one) for one in layer):
+            return True
+        layer = [item for one in layer if isinstance(one, dict | list | tuple | set | frozenset) for item in _items(one)]
+    return False
+
+
+def _items(value: Any) -> Iterable[Any]:
+    return value.values() if isinstance(value, dict) else value
 
 
 def read_event(value: bytes) -> AnyEvent:

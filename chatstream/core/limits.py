@@ -29,6 +29,10 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """The same by size."""
     event_bytes: int = 8 * MIB - 64 * KIB
     """One event as JSON: a larger reply fails as `reply-too-large`. Leaves room for key and headers in chat.events."""
+    usage_bytes: int = 16 * KIB
+    """What a responder reports as charged, as JSON: it is recorded beside the longest partial text there may be."""
+    detail_chars: int = 2_000
+    """Of an exception's text in `reply.failed`: enough for people, and with any text a record that the log takes."""
     command_bytes: int = 1 * MIB - 16 * KIB
     """One command as JSON, below `max.message.bytes` of chat.messages by room for key and headers."""
     dead_letter_bytes: int = 2 * MIB - 64 * KIB

@@ -6,11 +6,12 @@ from typing import Any, Final, Protocol
 import msgspec
 
 from chatstream.core import codec, prompt
-from chatstream.core.errors import BadInput
+from chatstream.core.errors import BadInput, TableBroken, UnknownFormat
 from chatstream.core.events import AnyEvent, Blocks, MessageAccepted, Usage
 from chatstream.core.ids import Seq, SessionId
 from chatstream.core.limits import Limits
 from chatstream.core.prompt import Said
+from chatstream.engine.outcomes import checked_usage
 from chatstream.table import rows
 from chatstream.table.port import View
 
@@ -72,7 +73,7 @@ class LiveTurn:
         return self._state
 
     def report_usage(self, usage: Usage) -> None:
-        self._call.usage = usage
+        self._call.usage = checked_usage(usage, self._limits.usage_bytes)
 
     def state_changes(self) -> tuple[dict[str, Any] | None, int | None]:
         """What the reply is to record: key to value, None clears; and the session's state size afterwards, in bytes."""
@@ -99,12 +100,13 @@ class LiveState:
         return self._table.get(rows.state_key(self._session, key))
 
     def set(self, key: str, value: Any) -> None:
-        if not key or len(key) > STATE_KEY_CHARS_MAX or "/" in key:
-            raise BadInput(f"a state key is 1 to {STATE_KEY_CHARS_MAX} characters without '/'")
+        _check_key(key)
         if value is None:
             self.clear(key)
             return
-        raw = msgspec.json.encode(value)
+        raw = codec.write_json(value)
+        if b"null" in raw and codec.loses_a_number(value):
+            raise BadInput(f"the value of {key!r} has a number that JSON does not know (nan or inf)")
         if len(raw) > self._limits.state_value_bytes:
             raise BadInput(f"the value of {key!r} has {len(raw)} bytes, at most {self._limits.state_value_bytes} are allowed")
         size_bytes = self._size_bytes + _cost(key, raw) - _cost(key, self._raw(key))
@@ -114,6 +116,7 @@ class LiveState:
         self._changes[key] = raw
 
     def clear(self, key: str) -> None:
+        _check_key(key)
         self._size_bytes -= _cost(key, self._raw(key))
         self._changes[key] = None
 
@@ -131,6 +134,12 @@ class LiveState:
         return changed, self._size_bytes
 
 
+def _check_key(key: str) -> None:
+    if not key or len(key) > STATE_KEY_CHARS_MAX or "/" in key:
+        raise BadInput(f"a state key is 1 to {STATE_KEY_CHARS_MAX} characters without '/'")
+    codec.write_json(key)
+
+
 def _cost(key: str, raw: bytes | None) -> int:
     return 0 if raw is None else len(key.encode()) + len(raw)
 
@@ -139,11 +148,19 @@ def events_back(table: View, session: SessionId) -> Iterator[AnyEvent]:
     """A session's events from the newest back, read as they are asked for."""
     start = rows.entry_key(session, 0)
     for _, raw in table.scan_back(start, start[:-8] + b"\xff" * 8):
-        yield codec.read_event(rows.entry_of(raw).value)
+        yield _event_of(rows.entry_of(raw))
 
 
 def read_message(table: View, session: SessionId, seq: Seq) -> MessageAccepted | None:
     """The user's message with that seq, None when the event is another or missing."""
     entry = rows.read_entry(table, session, seq)
-    event = None if entry is None else codec.read_event(entry.value)
+    event = None if entry is None else _event_of(entry)
     return event if isinstance(event, MessageAccepted) else None
+
+
+def _event_of(entry: rows.Entry) -> AnyEvent:
+    """Raises TableBroken for a row that this version cannot read: one of a newer version's, or a damaged one."""
+    try:
+        return codec.read_event(entry.value)
+    except (BadInput, UnknownFormat) as error:
+        raise TableBroken(f"a row cannot be read: {error}") from error

@@ -18,6 +18,8 @@ from chatstream.core.limits import Limits
 from chatstream.core.session import Completed, Failed, Outcome, Partial
 from chatstream.engine.calling import LiveTurn, read_message
 from chatstream.engine.feed import Delta, Feed
+from chatstream.engine.outcomes import checked_reply, failure_of, piece_bytes, plain_text
+from chatstream.respond.failures import EMPTY_REPLY, NO_MESSAGE, REPLY_TOO_LARGE, TIMEOUT
 from chatstream.respond.port import Reply, Responder
 from chatstream.respond.retries import retry_wait_s
 from chatstream.table.port import Table
@@ -26,6 +28,9 @@ log = logging.getLogger(__name__)
 
 WATCH_S: Final = 1.0
 """Between two looks for calls that are silent or run for too long."""
+CANCEL_LOOKS: Final = 10
+"""Looks until a call that was cancelled counts as ended, whatever its code goes on doing: user code may catch a cancellation.
+Looks and not seconds: after a process that stood still, the call gets its turn first."""
 
 
 class Asker(Protocol):
@@ -59,7 +64,8 @@ class Call:
     """A job under way."""
 
     __slots__ = (
-        "attempt", "index", "job", "parts", "reason", "resting", "size_bytes", "started_s", "task", "touched_s", "usage",
+        "attempt", "index", "job", "looks", "parts", "reason", "resting", "size_bytes", "started_s", "task", "touched_s",
+        "usage",
     )  # fmt: skip
 
     def __init__(self, job: Job, now_s: float) -> None:
@@ -72,6 +78,7 @@ class Call:
         self.started_s = now_s
         self.touched_s = now_s
         self.reason: ResponderError | None = None
+        self.looks = 0
         self.resting = False
         self.task: asyncio.Task[None] | None = None
 
@@ -120,6 +127,9 @@ class Turns:
     def _ended(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled() and (error := task.exception()) is not None:
             self._on_crash(error)
+        self._start_more()
+
+    def _start_more(self) -> None:
         while self._waiting and len(self._calls) < self._limits.calls and not self._draining:
             self._start_next()
         if not self._calls:
@@ -171,32 +181,57 @@ class Turns:
                 self._watch_call(call, now)
 
     def _watch_call(self, call: Call, now_s: float) -> None:
-        if call.task is None or call.reason is not None or call.resting:
+        if call.task is None or call.resting:
             return
+        if call.task.done():
+            # Its own code cancelled the task: an attempt that ends so is not told from the end of the process.
+            self._lose(call, ResponderError("the call was cancelled from within"))
+        elif call.reason is not None:
+            call.looks += 1
+            if call.looks >= CANCEL_LOOKS:
+                self._lose(call, call.reason)
+        else:
+            self._watch_time(call, call.task, now_s)
+
+    def _watch_time(self, call: Call, task: asyncio.Task[None], now_s: float) -> None:
         if now_s - call.started_s > self._limits.turn_s:
-            call.reason = ResponderRefused(f"no answer within {self._limits.turn_s:g} s", failure="timeout")
+            call.reason = ResponderRefused(f"no answer within {self._limits.turn_s:g} s", failure=TIMEOUT)
         elif now_s - call.touched_s > self._limits.chunk_wait_s:
-            call.reason = ResponderError(f"the model was silent for {self._limits.chunk_wait_s:g} s", failure="timeout")
+            call.reason = ResponderError(f"the model was silent for {self._limits.chunk_wait_s:g} s", failure=TIMEOUT)
         if call.reason is not None:
-            call.task.cancel()
+            call.looks = 0
+            task.cancel()
+
+    def _lose(self, call: Call, reason: ResponderError) -> None:
+        """The call will give no outcome any more: the turn fails, so that the session's next one can run."""
+        log.error("session %s, turn %d: its call was lost: %s", call.job.session, call.job.turn, reason)
+        self._conclude(call, Failed(code=reason.failure, detail=str(reason), attempts=call.attempt))
+        self._start_more()
 
     async def _answer(self, call: Call) -> None:
         job = call.job
         try:
-            message = job.event if job.event is not None else self._read_message(job)
-            outcome = await self._attempts(call, message)
+            message = job.event if job.event is not None else read_message(job.asker.table, job.session, job.turn)
+            outcome = self._no_message(job) if message is None else await self._attempts(call, message)
         except TableBroken as error:
-            if self._calls.get(job.session) is call:
+            if self._is_wanted(call):
                 job.asker.broken(error)
             return
-        if self._calls.get(job.session) is call:
-            del self._calls[job.session]
-            job.asker.finish(job.session, job.turn, job.version, outcome)
+        if self._is_wanted(call):
+            self._conclude(call, outcome)
 
-    def _read_message(self, job: Job) -> MessageAccepted:
-        message = read_message(job.asker.table, job.session, job.turn)
-        assert message is not None, f"{job.session}/{job.turn} is no message"
-        return message
+    def _is_wanted(self, call: Call) -> bool:
+        """Is it still the session's call? Not when it was stopped or lost, whatever its task does."""
+        return self._calls.get(call.job.session) is call
+
+    def _conclude(self, call: Call, outcome: Outcome) -> None:
+        job = call.job
+        del self._calls[job.session]
+        job.asker.finish(job.session, job.turn, job.version, outcome)
+
+    def _no_message(self, job: Job) -> Failed:
+        """A record that does not fit made a turn of something that nobody said. The fold has raised its alarm by now."""
+        return Failed(code=NO_MESSAGE, detail=f"event {job.turn} of the session is no message")
 
     async def _attempts(self, call: Call, message: MessageAccepted) -> Outcome:
         """Call the model until it answers, refuses, or the turn's budget is spent."""
@@ -209,7 +244,7 @@ class Turns:
                 return await self._attempt(call, message)
             except ResponderError as error:
                 failure = error
-            if self._calls.get(message.session) is not call:
+            if not self._is_wanted(call):
                 raise asyncio.CancelledError  # stopped in the very moment in which the attempt ended for its own reason
             spent_s = self._loop.time() - call.started_s
             wait_s = retry_wait_s(self._limits, call.attempt, failure, spent_s, self._rng.random())
@@ -224,43 +259,49 @@ class Turns:
     async def _attempt(self, call: Call, message: MessageAccepted) -> Completed:
         """One call of the model. Raises ResponderError, whatever the responder raised."""
         turn = LiveTurn(call, message, call.job.asker.table, self._limits, call.job.version)
+        most = self._limits.detail_chars
         try:
             return await self._consume(call, turn)
-        except asyncio.CancelledError:
-            # The watch cancels with a reason; any other cancellation is meant for the task itself.
-            if call.reason is None or call.task is None:
-                raise
-            call.task.uncancel()
+        except asyncio.CancelledError as error:
             reason, call.reason = call.reason, None
-            raise reason from None
-        except (ResponderError, TableBroken):
+            if call.task is None or not self._is_wanted(call):
+                raise  # stopped
+            if reason is not None:  # the watch cancelled it
+                call.task.uncancel()
+                raise reason from None
+            if call.task.cancelling():  # somebody ends the whole process
+                raise
+            raise failure_of(error, most) from error  # the user's code raised it, as it may raise anything
+        except TableBroken:
             raise
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             # The responder is the user's code and may raise anything: the turn fails, the node does not.
-            raise ResponderError(f"{type(error).__name__}: {error}") from error
+            raise failure_of(error, most) from error
 
     async def _consume(self, call: Call, turn: LiveTurn) -> Completed:
         reply: Reply | None = None
         stream = self._responder.respond(turn)
         try:
             async for piece in stream:
+                if not self._is_wanted(call):
+                    raise asyncio.CancelledError  # its code caught the first one, and goes on
                 call.touched_s = self._loop.time()
                 if isinstance(piece, str):
-                    self._say(call, piece)
+                    self._say(call, plain_text(piece))
                 else:
                     reply = piece
         finally:
             close = getattr(stream, "aclose", None)
             if close is not None:
                 await close()
-        return self._completed(call, turn, reply or Reply())
+        return self._completed(call, turn, Reply() if reply is None else checked_reply(reply))
 
     def _say(self, call: Call, piece: str) -> None:
         if not piece:
             return
-        call.size_bytes += len(piece)
+        call.size_bytes += piece_bytes(piece)
         if call.size_bytes > self._limits.event_bytes:
-            raise ResponderRefused(f"the reply is larger than {self._limits.event_bytes} bytes", failure="reply-too-large")
+            raise ResponderRefused(f"the reply is larger than {self._limits.event_bytes} bytes", failure=REPLY_TOO_LARGE)
         call.parts.append(piece)
         self._feed.say(call.job.session, Delta(call.job.turn, call.attempt, call.index, piece))
         call.index += 1
@@ -268,7 +309,7 @@ class Turns:
     def _completed(self, call: Call, turn: LiveTurn, reply: Reply) -> Completed:
         text = "".join(call.parts) if reply.text is None else reply.text
         if not text and not reply.content:
-            raise ResponderError("the model gave no text", failure="empty-reply")
+            raise ResponderError("the model gave no text", failure=EMPTY_REPLY)
         state, state_bytes = turn.state_changes()
         return Completed(
             text=text,

@@ -18,6 +18,7 @@ import msgspec
 
 from chatstream.core.claims import Ownership
 from chatstream.core.codec import type_name
+from chatstream.core.errors import TableBroken
 from chatstream.core.events import AnyEvent, ReplyCompleted, Terminal, brought_id
 from chatstream.core.ids import MessageId, Offset, Seq, SessionId, Version
 from chatstream.core.session import Session
@@ -166,9 +167,12 @@ def read_meta(view: View) -> TableMeta | None:
 
 
 def read_head(view: View, session: SessionId) -> Session:
-    """The session's head; a session nobody has heard of has last_seq 0."""
+    """The session's head; a session nobody has heard of has last_seq 0. Raises TableBroken for a damaged row."""
     raw = view.get(head_key(session))
-    return Session(session) if raw is None else _head_decoder.decode(raw)
+    try:
+        return Session(session) if raw is None else _head_decoder.decode(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise TableBroken(f"the head of {session} cannot be read: {error}") from error
 
 
 def read_entry(view: View, session: SessionId, seq: int) -> Entry | None:
