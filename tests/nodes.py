@@ -22,7 +22,7 @@ CHATSTREAM: Final = Path(sys.executable).with_name("chatstream")
 RESPONDER: Final = "tests.scripted:respond"
 PR_SET_PDEATHSIG: Final = 1
 START_S: Final = 60.0
-SAFE_ENV: Final = ("PATH", "HOME", "LANG", "TMPDIR")
+SAFE_ENV: Final = ("PATH", "HOME", "LANG", "TMPDIR", "PYTHONPATH")
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
