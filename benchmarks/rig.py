@@ -45,7 +45,7 @@ def disk_bytes(directory: Path) -> int:
 def broker() -> Iterator[str]:
     """One Apache Kafka; its bootstrap address."""
     with Cluster(1) as cluster:
-        yield cluster.start().bootstrap
+        yield cluster.bootstrap
 
 
 @asynccontextmanager
