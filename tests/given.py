@@ -6,11 +6,20 @@ from typing import Any
 from chatstream.core.commands import AnyCommand, Cancel, Message
 from chatstream.core.events import (
     AnyEvent,
+    ApprovalDecided,
+    ApprovalRequested,
+    ContextCompacted,
     MessageAccepted,
     MessageRefused,
+    MessageScheduled,
     ReplyCancelled,
     ReplyCompleted,
     ReplyFailed,
+    SessionCreated,
+    SessionErased,
+    SessionUpdated,
+    StateChanged,
+    StepCompleted,
     TurnRestarted,
     TurnResumed,
 )
@@ -108,6 +117,54 @@ def resumed(seq: int, turn: int, n: int = 1, *, version: int = 1, time: str = NO
 def restarted(seq: int, turn: int, version: int = 2, *, time: str = NOW) -> TurnRestarted:
     """An ended turn runs again."""
     return TurnRestarted(**_answer(seq, turn, version, time))
+
+
+def scheduled(seq: int, due: str, *, id: str = "", time: str = NOW, **fields: Any) -> MessageScheduled:
+    """A message that is to be sent later, its id `m<seq>`."""
+    fields = {"text": "hello", **fields}
+    return MessageScheduled(**_head(seq, time), message_id=MessageId(id or f"m{seq}"), due=due, **fields)
+
+
+def stepped(seq: int, turn: int, name: str, result: Any = None, *, version: int = 1, time: str = NOW) -> StepCompleted:
+    """A step of a turn has a result."""
+    return StepCompleted(**_answer(seq, turn, version, time), name=name, result=result)
+
+
+def asked(seq: int, turn: int, name: str, detail: Any = None, *, version: int = 1, time: str = NOW) -> ApprovalRequested:
+    """A turn waits for somebody."""
+    return ApprovalRequested(**_answer(seq, turn, version, time), name=name, detail=detail)
+
+
+def decided(
+    seq: int, turn: int, name: str, decision: Any = "approved", *, version: int = 1, time: str = NOW, **fields: Any
+) -> ApprovalDecided:
+    """Somebody decided."""
+    return ApprovalDecided(**_answer(seq, turn, version, time), name=name, decision=decision, **fields)
+
+
+def changed(seq: int, state: dict[str, Any], state_bytes: int = 1, *, time: str = NOW) -> StateChanged:
+    """A command changed the state."""
+    return StateChanged(**_head(seq, time), state=state, state_bytes=state_bytes)
+
+
+def updated(seq: int, *, time: str = NOW, **fields: Any) -> SessionUpdated:
+    """What is known of the session changed."""
+    return SessionUpdated(**_head(seq, time), **fields)
+
+
+def created(source: str, through: int, *, time: str = NOW, **fields: Any) -> SessionCreated:
+    """The session is a fork."""
+    return SessionCreated(**_head(1, time), source=SessionId(source), through_seq=Seq(through), count=through, **fields)
+
+
+def compacted(seq: int, through: int, text: str = "in short", *, time: str = NOW, **fields: Any) -> ContextCompacted:
+    """The beginning was summarised."""
+    return ContextCompacted(**_head(seq, time), through=Seq(through), text=text, **fields)
+
+
+def erased(seq: int, *, time: str = NOW) -> SessionErased:
+    """The session was forgotten."""
+    return SessionErased(**_head(seq, time))
 
 
 def waiting(session: Session) -> list[int]:

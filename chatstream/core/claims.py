@@ -16,7 +16,7 @@ from msgspec.structs import replace
 
 from chatstream.core.codec import FORMAT
 from chatstream.core.errors import UnknownFormat
-from chatstream.core.events import AnyEvent
+from chatstream.core.events import AnyEvent, SessionErased
 from chatstream.core.ids import NO_INPUT, ClaimName, Epoch, InputPosition, NodeId, Offset, SessionId
 from chatstream.core.session import Session
 
@@ -203,9 +203,13 @@ def _advanced(ownership: Ownership, pos: bytes | None, pub: bytes | None) -> Own
 
 
 def counts(session: Session, event: AnyEvent, input_at: InputPosition | None, id_known: bool) -> bool:
-    """Does an event under the current claim count? id_known: the id it brings is in the session already."""
+    """Does an event under the current claim count? id_known: the id it brings is in the session already.
+
+    Of an erased session compaction leaves nothing but the erasure: it counts also where what was before it is gone.
+    """
+    in_order = event.seq == session.last_seq + 1
     return (
-        event.seq == session.last_seq + 1
+        (in_order or (isinstance(event, SessionErased) and event.seq > session.last_seq))
         and (input_at is None or input_at > session.last_input)
         and not id_known
         and not session.erased

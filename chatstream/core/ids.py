@@ -59,6 +59,18 @@ def known_id(raw: str) -> MessageId:
     return MessageId(_well_formed(raw, "message id"))
 
 
+def state_key(raw: str) -> str:
+    """A key of the session's K/V state: 1 to 200 characters without `/`. Raises BadId."""
+    if not raw or len(raw) > ID_CHARS_MAX or "/" in raw or not raw.isprintable():
+        raise BadId(f"a state key is 1 to {ID_CHARS_MAX} printable characters without '/'")
+    return raw
+
+
+def name_of(raw: str) -> str:
+    """The name of a step or an approval. Raises BadId as session_id does."""
+    return _well_formed(raw, "name")
+
+
 def place_id(partition: int, offset: int, generation: int = 0) -> MessageId:
     """The id of a command that brought none: its place on the inbound topic, the same on every reading.
 

@@ -21,6 +21,16 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """One value of a session's K/V state as JSON."""
     state_bytes: int = 1 * MIB
     """All of a session's K/V state."""
+    system_bytes: int = 64 * KIB
+    """A session's own system prompt."""
+    step_bytes: int = 256 * KIB
+    """The result of one step of a turn, or what an approval is asked about, as JSON."""
+    steps: int = 1_000
+    """Steps and approvals of one turn: the next one fails it."""
+    scheduled_messages: int = 1_000
+    """Messages of one session that wait for their time: the next is refused as `queue-full`."""
+    delay_s: float = 366 * 86_400.0
+    """How far ahead a message may be scheduled: further is refused as `too-far`."""
     waiting_turns: int = 1_000
     """Turns of one session that wait behind the running one: the next is refused as `queue-full`."""
     unconfirmed_records: int = 10_000

@@ -5,16 +5,27 @@ The rules of this file:
 - Completed: user text and the latest complete answer. Cancelled: user text and what had been said. Failed: user text.
   A turn without an end is not there yet. What is blank is left out.
 - A restarted turn sees what it saw the first time: only turns that ended before it first did.
+- Turns that an edit took back are not there. A summary stands for every turn that ended where it reaches or before, unless
+  an edit since took back something that it tells of.
 - The events are read backwards and only as far as the budget reaches, so the work does not grow with the conversation.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 
 import msgspec
 
-from chatstream.core.events import AnyEvent, Blocks, MessageAccepted, ReplyCancelled, ReplyCompleted, ReplyFailed, Terminal
+from chatstream.core.events import (
+    AnyEvent,
+    Blocks,
+    ContextCompacted,
+    MessageAccepted,
+    ReplyCancelled,
+    ReplyCompleted,
+    ReplyFailed,
+    Terminal,
+)
 from chatstream.core.ids import Seq
 
 BYTES_PER_TOKEN: Final = 4.0
@@ -39,14 +50,35 @@ class Said(msgspec.Struct, frozen=True, kw_only=True):
 
 MessageOf = Callable[[Seq], MessageAccepted | None]
 
+SUMMARY: Final = "What was said before, in short:\n\n"
+"""Before a summary's text, which the model is shown as the user's."""
 
-def window(newest_first: Iterable[AnyEvent], turn: MessageAccepted, budget_tokens: int, message: MessageOf) -> list[Said]:
+
+class Rewind(NamedTuple):
+    """An edit: the message `edit` took back every turn from `replaced` on that was there before it."""
+
+    replaced: Seq
+    edit: Seq
+
+    def took_back(self, turn: Seq) -> bool:
+        """Is the turn one of those?"""
+        return self.replaced <= turn < self.edit
+
+
+def window(
+    newest_first: Iterable[AnyEvent],
+    turn: MessageAccepted,
+    budget_tokens: int,
+    message: MessageOf,
+    rewinds: Sequence[Rewind] = (),
+) -> list[Said]:
     """The history that the model is shown before `turn`'s own message, oldest first; empty when nothing fits.
 
     newest_first: the session's events from the newest back, consumed only as far as needed. budget_tokens: for the
     history and the turn's own message together. message: a turn's user message by its seq, None when there is none.
+    rewinds: every edit of the session.
     """
-    history = _History(turn, budget_tokens, message)
+    history = _History(turn, budget_tokens, message, rewinds)
     for event in islice(newest_first, max(budget_tokens, 0) + EVENTS_MOST):
         history.look_at(event)
         if history.finished:
@@ -57,11 +89,13 @@ def window(newest_first: Iterable[AnyEvent], turn: MessageAccepted, budget_token
 class _History:
     """The walk back through a session's events."""
 
-    def __init__(self, turn: MessageAccepted, budget_tokens: int, message: MessageOf) -> None:
+    def __init__(self, turn: MessageAccepted, budget_tokens: int, message: MessageOf, rewinds: Sequence[Rewind]) -> None:
         self._turn = turn.turn
         self._own_bytes = _size_bytes(turn.text, turn.content)
         self._budget_tokens = budget_tokens
         self._message = message
+        self._rewinds = rewinds
+        self._summary: ContextCompacted | None = None
         self._rate: float | None = None
         self._latest: dict[Seq, Terminal] = {}
         self._restarted = False
@@ -81,6 +115,8 @@ class _History:
         """One event further back."""
         if isinstance(event, ReplyCompleted | ReplyFailed | ReplyCancelled):
             self._terminal(event)
+        elif isinstance(event, ContextCompacted) and not self._full and self._summary is None:
+            self._summarised(event)
         # Whatever became of the turn stands behind its own message: from there on back nothing more is to be learned.
         if event.seq <= self._turn:
             self._known = True
@@ -88,6 +124,11 @@ class _History:
     def _terminal(self, event: Terminal) -> None:
         if event.turn == self._turn:
             self._own_end(event)
+            return
+        if self._summary is not None and event.seq <= self._summary.through:
+            self._full = True
+            return
+        if any(rewind.took_back(event.turn) for rewind in self._rewinds):
             return
         self._learn_rate(event)
         latest = self._latest.get(event.turn)
@@ -103,8 +144,23 @@ class _History:
         """The turn ended before, so it was restarted: what ended after its first end was not there then."""
         self._restarted = True
         self._placed, self._placed_bytes, self._full = [], 0, False
+        # A summary that reaches as far as here tells of this very turn.
+        if self._summary is not None and self._summary.through >= event.seq:
+            self._summary = None
+        if self._summary is not None:
+            self._placed_bytes = _size_bytes(SUMMARY + self._summary.text, None)
         self._known = event.version == 1
         self._trim()
+
+    def _summarised(self, event: ContextCompacted) -> None:
+        if any(rewind.replaced <= event.through and rewind.edit > event.seq for rewind in self._rewinds):
+            return  # it tells of what was taken back since
+        size = _size_bytes(SUMMARY + event.text, None)
+        if self._placed_bytes + size > self._most_bytes:
+            self._full = True
+            return
+        self._summary = event
+        self._placed_bytes += size
 
     def _place(self, terminal: Terminal) -> None:
         asked = self._message(terminal.turn)
@@ -124,17 +180,22 @@ class _History:
 
     def _trim(self) -> None:
         """Give back the oldest pairs that are too much."""
-        most_bytes = self._budget_tokens * (self._rate or BYTES_PER_TOKEN) - self._own_bytes
+        most_bytes = self._most_bytes
         while self._placed and self._placed_bytes > most_bytes:
             self._placed_bytes -= self._placed.pop()[1]
             self._full = True
         self._full = self._full or self._placed_bytes >= most_bytes
 
+    @property
+    def _most_bytes(self) -> float:
+        return self._budget_tokens * (self._rate or BYTES_PER_TOKEN) - self._own_bytes
+
     def in_order(self) -> list[Said]:
         """The result. A restarted turn whose first end is out of reach has none: what stood before it is not known."""
         if self._restarted and not self._known:
             return []
-        return [one for said, _ in reversed(self._placed) for one in said]
+        summary = [] if self._summary is None else [Said(role="user", text=SUMMARY + self._summary.text)]
+        return summary + [one for said, _ in reversed(self._placed) for one in said]
 
 
 def _pair(asked: MessageAccepted, terminal: Terminal) -> list[Said]:

@@ -62,7 +62,11 @@ class LiveTurn:
             table, session = self._table, self.session
             newest_first = events_back(table, session)
             self._history = prompt.window(
-                newest_first, self._message, self._limits.prompt_tokens, lambda seq: read_message(table, session, seq)
+                newest_first,
+                self._message,
+                self._limits.prompt_tokens,
+                lambda seq: read_message(table, session, seq),
+                rows.read_rewinds(table, session),
             )
         return self._history
 

@@ -4,7 +4,7 @@ from typing import Literal, Protocol
 
 import msgspec
 
-from chatstream.core.commands import Cancel, Message
+from chatstream.core.commands import AnyCommand
 from chatstream.core.events import AnyEvent, MessageRefused
 from chatstream.core.ids import MessageId, PartitionNo, Seq, SessionId
 from chatstream.core.session import Session
@@ -82,7 +82,7 @@ class Desk(Protocol):
     async def wait_for_table(self, session: SessionId, wait_s: float) -> Table:
         """As `table`, but waits up to wait_s while the partition is being restored here."""
 
-    async def submit(self, session: SessionId, command: Message | Cancel) -> Answer:
+    async def submit(self, session: SessionId, command: AnyCommand) -> Answer:
         """Put a command on chat.messages and wait until it is decided and confirmed here.
 
         The command carries an id. Raises NotOwner (nothing was sent), OutcomeUnknown (repeat it under the same id),

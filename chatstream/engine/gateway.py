@@ -9,7 +9,7 @@ from typing import Final
 
 import msgspec
 
-from chatstream.core import codec
+from chatstream.core import inbound
 from chatstream.core.commands import AnyCommand
 from chatstream.core.errors import OutcomeUnknown, QueueFull
 from chatstream.core.ids import PartitionNo, SessionId
@@ -60,7 +60,7 @@ class Gateway:
 
         self._waiters[token] = waiter
         try:
-            value = codec.write_command(command)
+            value = inbound.write_command(command)
             headers = ((WAITER_HEADER, token),)
             self._producer.append(Topic.MESSAGES, partition, session.encode(), value, headers, on_ack)
             return await waiter.answer

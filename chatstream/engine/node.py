@@ -13,7 +13,7 @@ from random import Random
 from typing import Any, Final
 
 from chatstream.core.claims import Claim
-from chatstream.core.commands import Cancel, Message
+from chatstream.core.commands import AnyCommand
 from chatstream.core.errors import LogError, LogReplaced, NotOwner, Restoring, TableBroken, UnknownFormat
 from chatstream.core.ids import MessageId, NodeId, Offset, PartitionNo, SessionId
 from chatstream.core.limits import Limits
@@ -373,7 +373,7 @@ class Node:
                     raise
             await asyncio.sleep(READY_LOOK_S)
 
-    async def submit(self, session: SessionId, command: Message | Cancel) -> Answer:
+    async def submit(self, session: SessionId, command: AnyCommand) -> Answer:
         number = self.partition_of(session)
         if number not in self._tasks:
             owner = self._owners.of(number)

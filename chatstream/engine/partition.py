@@ -12,31 +12,31 @@ from collections.abc import Callable, Sequence
 from functools import wraps
 from typing import Concatenate, Final, ParamSpec
 
-from chatstream.core import claims, codec
-from chatstream.core.commands import AnyCommand, Cancel
+from msgspec.structs import replace
+
+from chatstream.core import claims, codec, inbound
+from chatstream.core.commands import AnyCommand
 from chatstream.core.errors import BadCommand, LogError, RecordTooLarge, TableBroken
-from chatstream.core.events import AnyEvent, MessageAccepted, Public, ReplyCancelled
+from chatstream.core.events import AnyEvent, MessageAccepted, ReplyCancelled, SessionErased, is_public
 from chatstream.core.ids import InputPosition, Offset, PartitionNo, Seq, SessionId
 from chatstream.core.limits import Limits
 from chatstream.core.partitioner import partition_of
 from chatstream.core.session import (
-    Context,
+    Completed,
     Decision,
     Duplicate,
     Failed,
-    Interrupt,
     Nothing,
     Outcome,
-    Partial,
+    Running,
     conclude,
     decide,
     evolve,
-    interrupt,
-    react,
-    resume,
 )
 from chatstream.engine.appends import Appends
 from chatstream.engine.aside import dead_letter, forward_headers, place_of
+from chatstream.engine.contexts import Contexts
+from chatstream.engine.debts import Debts
 from chatstream.engine.desk import Answer, Refused, Repeated, answer_to
 from chatstream.engine.gaps import fold_gap
 from chatstream.engine.inputs import Inputs
@@ -53,7 +53,6 @@ from chatstream.engine.surroundings import (
     broken_table,
 )
 from chatstream.log.port import Record, Topic
-from chatstream.table import rows
 
 log = logging.getLogger(__name__)
 P = ParamSpec("P")
@@ -70,6 +69,11 @@ def _ends_on_broken_table(method: Callable[Concatenate["Partition", P], None]) -
             self.distrust(broken_table(error))
 
     return guarded
+
+
+def _ends(event: AnyEvent, running: Running) -> bool:
+    """Is the running turn over with this event, so that its call has to end?"""
+    return isinstance(event, SessionErased) or (isinstance(event, ReplyCancelled) and event.turn == running.turn)
 
 
 class Partition:
@@ -89,6 +93,8 @@ class Partition:
         self._limits = limits
         self._around = around
         self._slots = Slots(projection, limits.cached_sessions)
+        self._contexts = Contexts(projection, self._slots, partitions, limits, around)
+        self._debts = Debts(self, projection, self._slots, limits, around)
         self._appends = Appends(self, claim, projection.ownership, around)
         self._touched: dict[SessionId, MessageAccepted | None] = {}
         self._answers: deque[tuple[int, bytes, Answer]] = deque()
@@ -117,7 +123,7 @@ class Partition:
         found = dict(record.headers) if record.headers else {}
         waiter, forwarded = found.get(WAITER_HEADER), found.get(FORWARDED_HEADER)
         try:
-            session = codec.read_key(record.key)
+            session = inbound.read_key(record.key)
             slot = self._slots.find(session)
             if slot is None:
                 home = partition_of(record.key or b"", self._partitions)
@@ -125,37 +131,30 @@ class Partition:
                     self._forward(record, at, home, forwarded)
                     return
                 slot = self._slots.open(session)
-            command = codec.read_command(record.value, place_of(self.number, at, forwarded), self._limits)
+            command = inbound.read_command(record.value, place_of(self.number, at, forwarded), self._limits)
             if slot.head.erased:
                 raise BadCommand("session-erased", "the session was erased")
         except BadCommand as error:
             self._bury(record, at, error, waiter)
             return
         if at > slot.head.last_input:
-            self._decide(slot, command, at, now, waiter)
+            self._decide(slot, command, at, now, record.at_ms, waiter)
 
-    def _decide(self, slot: Slot, command: AnyCommand, at: InputPosition, now: str, waiter: bytes | None) -> None:
-        session, cancels = slot.head.session, isinstance(command, Cancel)
-        context = Context(
-            input=at,
-            now=now,
-            known=self._slots.seq_of(slot, command.command_id),
-            target=self._slots.seq_of(slot, command.message_id) if cancels and command.message_id else None,
-            partial=self._around.said(session) if cancels else Partial(),
-            waiting_turns=self._limits.waiting_turns,
-        )
-        decision: Decision = decide(slot.head, command, context)
+    def _decide(self, slot: Slot, command: AnyCommand, at: InputPosition, now: str, sent_ms: int, waiter: bytes | None) -> None:
+        decision: Decision = decide(slot.head, command, self._contexts.of(slot, command, at, now, sent_ms))
         if isinstance(decision, Duplicate):
             self._answer_later(waiter, Repeated(decision.seq))
         elif isinstance(decision, Nothing):
             self._answer_later(waiter, Refused(decision.code))
         else:
-            is_running = slot.head.running is not None and slot.head.running.turn == decision.turn
-            self._append(slot, decision, at)
+            running = slot.head.running
+            # A fork's first event is the new session's, whoever was asked for it.
+            its = slot if decision.session == slot.head.session else self._slots.open(decision.session)
+            self.append(its, decision, at)
             if waiter is not None:
-                self._answer_later(waiter, answer_to(decision, slot.head))
-            if is_running and isinstance(decision, ReplyCancelled):
-                self._around.stop(session)
+                self._answer_later(waiter, answer_to(decision, its.head))
+            if running is not None and _ends(decision, running):
+                self._around.stop(slot.head.session)
 
     def _forward(self, record: Record, at: InputPosition, home: PartitionNo, forwarded: bytes | None) -> None:
         if forwarded is not None:
@@ -201,7 +200,7 @@ class Partition:
 
     # -- appending ------------------------------------------------------------------------------------------------
 
-    def _append(self, slot: Slot, event: AnyEvent, input_at: InputPosition | None = None) -> None:
+    def append(self, slot: Slot, event: AnyEvent, input_at: InputPosition | None = None) -> None:
         """Log first: append, evolve in memory, and do not wait."""
         value = codec.write_event(event)
         after = evolve(slot.head, event, input_at)
@@ -282,7 +281,7 @@ class Partition:
 
     def _after_confirm(self, event: AnyEvent, pending: Pending, offset: Offset) -> None:
         self._slots.open(event.session).confirmed(event)
-        if isinstance(event, Public):
+        if is_public(event):
             self._around.publish(offset, event, pending.value)
         self._touched[event.session] = event if isinstance(event, MessageAccepted) else None
 
@@ -297,7 +296,7 @@ class Partition:
         for session in touched:
             self._around.wake(session)
         for session, event in touched.items():
-            self._react(session, event)
+            self._debts.pay(session, event)
         self._watch_limits()
 
     def _advance(self) -> None:
@@ -324,40 +323,8 @@ class Partition:
 
     @_ends_on_broken_table
     def start(self) -> None:
-        """Before the first inbound record: end of the turns a dead process was in, then what the state owes."""
-        table = self.projection.table
-        for key, value in list(table.scan(rows.RUNNING, rows.after_prefix(rows.RUNNING))):
-            self._resume(SessionId(key[len(rows.RUNNING) :].decode()), value)
-        for key, _ in list(table.scan(rows.OWED, rows.after_prefix(rows.OWED))):
-            session = SessionId(key[len(rows.OWED) :].decode())
-            slot = self._slots.find(session)
-            if slot is None or not slot.pending:
-                self._react(session, None)
-
-    def _resume(self, session: SessionId, value: bytes) -> None:
-        slot, now = self._slots.open(session), self._around.now()
-        running = slot.head.running
-        if running is None or value != rows.running_value(running.turn, running.version):
-            self.projection.table.write([(rows.running_key(session), None)])
-        elif running.resumed >= self._limits.resumes:
-            crash_loop = Failed(code="crash-loop", detail=f"the process died {running.resumed} times in this turn")
-            self._append(slot, conclude(slot.head, running, crash_loop, now))
-        else:
-            self._append(slot, resume(slot.head, running, now))
-
-    def _react(self, session: SessionId, event: MessageAccepted | None) -> None:
-        debt = react(self.projection.session(session))
-        if debt is None or self.over:
-            return
-        slot = self._slots.open(session)
-        running = slot.head.running
-        if running is None or (running.turn, running.version) != (debt.turn, debt.version):
-            return  # its end is appended already, only not confirmed
-        if isinstance(debt, Interrupt):
-            self._append(slot, interrupt(slot.head, running, self._around.said(session), self._around.now()))
-            self._around.stop(session)
-        else:
-            self._around.run(session, running, event if event is not None and event.seq == running.turn else None)
+        """Before the first inbound record: see Debts.start."""
+        self._debts.start()
 
     @_ends_on_broken_table
     def finish(self, session: SessionId, turn: Seq, version: int, outcome: Outcome) -> None:
@@ -368,11 +335,13 @@ class Partition:
         running = slot.head.running
         if running is None or (running.turn, running.version) != (turn, version):
             return  # cancelled meanwhile
+        if isinstance(outcome, Completed) and outcome.state:
+            outcome = replace(outcome, state_bytes=self._contexts.state_bytes(slot, outcome.state))
         event = conclude(slot.head, running, outcome, self._around.now())
         if len(codec.write_event(event)) > self._limits.event_bytes:
             too_large = Failed(code="reply-too-large", detail=f"the reply is larger than {self._limits.event_bytes} bytes")
             event = conclude(slot.head, running, too_large, self._around.now())
-        self._append(slot, event)
+        self.append(slot, event)
 
     # -- the end --------------------------------------------------------------------------------------------------
 

@@ -15,7 +15,7 @@ from typing import Any, Final
 from chatstream.core import codec
 from chatstream.core.claims import Headers, session_of_key
 from chatstream.core.errors import BadInput, LogError, LogUnavailable, TableBroken, UnknownFormat
-from chatstream.core.events import AnyEvent, Public
+from chatstream.core.events import AnyEvent, is_public
 from chatstream.core.ids import Offset, PartitionNo, SessionId
 from chatstream.engine.projection import Projection
 from chatstream.log.port import Ack, Log, Record, Topic
@@ -213,7 +213,7 @@ class Publisher:
         except (BadInput, UnknownFormat):
             return  # nothing that counts reads so: the partition would not be served
         entry = rows.read_entry(self._projection.table, event.session, event.seq)
-        if isinstance(event, Public) and entry is not None and entry.offset == record.offset:
+        if is_public(event) and entry is not None and entry.offset == record.offset:
             self._produce(record.offset, event.session, record.value)
 
     def close(self) -> None:

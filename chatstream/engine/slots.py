@@ -1,5 +1,7 @@
 """Sessions in use: each with everything appended to it, confirmed or not, so that deciding never waits for an ack."""
 
+from collections import deque
+
 import msgspec
 
 from chatstream.core.events import AnyEvent, brought_id
@@ -9,11 +11,16 @@ from chatstream.engine.projection import Projection
 
 
 class Slot(msgspec.Struct, gc=False):
-    """A session in use. head: with everything appended; ids: brought by what is not confirmed; pending: how many that is."""
+    """A session in use. head: with everything appended; unconfirmed: of that, what is not confirmed; ids: brought by it."""
 
     head: Session
     ids: dict[MessageId, Seq]
-    pending: int = 0
+    unconfirmed: deque[AnyEvent]
+
+    @property
+    def pending(self) -> int:
+        """How many events are not confirmed."""
+        return len(self.unconfirmed)
 
     def appended(self, event: AnyEvent, after: Session) -> None:
         """An event was appended."""
@@ -21,11 +28,11 @@ class Slot(msgspec.Struct, gc=False):
         if brought:
             self.ids[brought] = event.seq
         self.head = after
-        self.pending += 1
+        self.unconfirmed.append(event)
 
     def confirmed(self, event: AnyEvent) -> None:
         """An appended event was confirmed: from now on the table knows it."""
-        self.pending -= 1
+        self.unconfirmed.popleft()
         brought = brought_id(event)
         if brought:
             self.ids.pop(brought, None)
@@ -49,7 +56,7 @@ class Slots:
         if slot is None:
             if len(self._slots) >= 2 * self._cached:
                 self._slots = {name: slot for name, slot in self._slots.items() if slot.pending}
-            slot = self._slots[session] = Slot(self._projection.session(session), {})
+            slot = self._slots[session] = Slot(self._projection.session(session), {}, deque())
         return slot
 
     def seq_of(self, slot: Slot, message_id: MessageId) -> Seq | None:

@@ -5,22 +5,42 @@ entry/<session>/<seq>               offset on chat.events, then the event's byte
 message/<session>/<id>              seq of the event that brought the id
 answer/<session>/<turn>             seq and type of the event that ended the turn last
 state/<session>/<key>               one value of the K/V state, JSON
+profile/<session>/<field>           title, metadata, system or model as somebody set it, JSON
+rewind/<session>/<seq>              of an edit's message: the seq that it went back to
+step/<session>/<turn>/<version>/<name>  seq of the event that completed the step, or decided the approval
+due/<time>/<session>/<seq>          empty: a message that waits for its time
 owed/<session>                      empty: the session owes the world something (found again after a restart)
+fork/<source>/<session>             empty: the session is still being copied from source
+erasing/<session>                   empty: rows and records of an erased session have to be removed
 recent/<inverted time>/<session>    empty: the listing, newest activity first
 ghost/<session>/<record key>        empty: keys of ignored records, for erasure
 running/<session>                   local, no part of the fold: an attempt was started here
 meta                                what was folded so far: TableMeta
 """
 
-from typing import Final
+from typing import Any, Final
 
 import msgspec
+from msgspec import UNSET
 
 from chatstream.core.claims import Ownership
 from chatstream.core.codec import type_name
 from chatstream.core.errors import TableBroken
-from chatstream.core.events import AnyEvent, ReplyCompleted, Terminal, brought_id
+from chatstream.core.events import (
+    AnyEvent,
+    ApprovalDecided,
+    MessageAccepted,
+    ReplyCancelled,
+    ReplyCompleted,
+    ReplyFailed,
+    SessionErased,
+    SessionUpdated,
+    StateChanged,
+    StepCompleted,
+    brought_id,
+)
 from chatstream.core.ids import MessageId, Offset, Seq, SessionId, Version
+from chatstream.core.prompt import Rewind
 from chatstream.core.session import Session
 from chatstream.table.port import Change, View
 
@@ -30,14 +50,20 @@ ENTRY: Final = b"entry/"
 MESSAGE: Final = b"message/"
 ANSWER: Final = b"answer/"
 STATE: Final = b"state/"
+PROFILE: Final = b"profile/"
+REWIND: Final = b"rewind/"
+STEP: Final = b"step/"
+DUE: Final = b"due/"
 OWED: Final = b"owed/"
+FORK: Final = b"fork/"
+ERASING: Final = b"erasing/"
 RECENT: Final = b"recent/"
 GHOST: Final = b"ghost/"
 RUNNING: Final = b"running/"
 LOCAL: Final = (RUNNING,)
 """Prefixes of rows that are this node's own and no part of the fold."""
 
-LAYOUT: Final = 1
+LAYOUT: Final = 2
 """Raised whenever rows change their meaning: a table of another layout is folded again from the log."""
 
 
@@ -63,6 +89,15 @@ class Ending(msgspec.Struct, frozen=True):
     type: str
 
 
+class Profile(msgspec.Struct, frozen=True):
+    """What somebody set of a session, None where nobody did."""
+
+    title: str | None = None
+    metadata: dict[str, Any] | None = None
+    system: str | None = None
+    model: str | None = None
+
+
 _encoder: Final = msgspec.msgpack.Encoder()
 _head_decoder: Final = msgspec.msgpack.Decoder(Session)
 _meta_decoder: Final = msgspec.msgpack.Decoder(TableMeta)
@@ -86,6 +121,30 @@ def answer_key(session: SessionId, turn: int) -> bytes:
 
 def state_key(session: SessionId, key: str) -> bytes:
     return STATE + f"{session}/{key}".encode()
+
+
+def profile_key(session: SessionId, field: str) -> bytes:
+    return PROFILE + f"{session}/{field}".encode()
+
+
+def rewind_key(session: SessionId, edit: int) -> bytes:
+    return REWIND + session.encode() + b"/" + edit.to_bytes(8, "big")
+
+
+def step_key(session: SessionId, turn: int, version: int, name: str) -> bytes:
+    return STEP + f"{session}/{turn}/{version}/{name}".encode()
+
+
+def due_key(due: str, session: SessionId, seq: int) -> bytes:
+    return DUE + f"{due}/{session}/{seq}".encode()
+
+
+def fork_key(source: SessionId, session: SessionId) -> bytes:
+    return FORK + f"{source}/{session}".encode()
+
+
+def erasing_key(session: SessionId) -> bytes:
+    return ERASING + session.encode()
 
 
 def owed_key(session: SessionId) -> bytes:
@@ -125,19 +184,78 @@ def changes(before: Session, event: AnyEvent, value: bytes, offset: Offset, afte
     brought = brought_id(event)
     if brought:
         rows.append((message_key(session, brought), event.seq.to_bytes(8, "big")))
-    if isinstance(event, Terminal):
-        rows.append((answer_key(session, event.turn), event.seq.to_bytes(8, "big") + type_name(event).encode()))
-    if before.running is None and after.running is not None:
-        rows.append((owed_key(session), b""))
-    if before.running is not None and after.running is None:
-        rows.append((owed_key(session), None))
-    if before.updated != after.updated:
+    owed, owes = _owes(before), _owes(after)
+    if owed != owes:
+        rows.append((owed_key(session), b"" if owes else None))
+    if before.scheduled is not after.scheduled:
+        rows += _due_changes(before, after)
+    if before.updated != after.updated or after.erased:
         if before.updated:
             rows.append((recent_key(before.updated, session), None))
-        rows.append((recent_key(after.updated, session), b""))
-    if isinstance(event, ReplyCompleted) and event.state:
-        rows += [(state_key(session, key), _json(value)) for key, value in event.state.items()]
+        if not after.erased:
+            rows.append((recent_key(after.updated, session), b""))
+    rows += _named(event)
+    if before.copying is not after.copying:
+        rows += _fork_changes(before, after)
     return rows
+
+
+def _named(event: AnyEvent) -> list[Change]:
+    """The rows that are this event's alone, whatever was before it."""
+    session, seq = event.session, event.seq.to_bytes(8, "big")
+    match event:
+        case ReplyCompleted():
+            ended = (answer_key(session, event.turn), seq + type_name(event).encode())
+            return [ended, *_state_changes(session, event.state)] if event.state else [ended]
+        case ReplyFailed() | ReplyCancelled():
+            return [(answer_key(session, event.turn), seq + type_name(event).encode())]
+        case MessageAccepted():
+            return _accepted(event, seq) if event.replaces or event.scheduled else []
+        case StateChanged():
+            return _state_changes(session, event.state)
+        case StepCompleted() | ApprovalDecided():
+            return [(step_key(session, event.turn, event.version, event.name), seq)]
+        case SessionUpdated():
+            return _profile_changes(event)
+        case SessionErased():
+            return [(erasing_key(session), b"")]
+        case _:
+            return []
+
+
+def _accepted(event: MessageAccepted, seq: bytes) -> list[Change]:
+    rows: list[Change] = []
+    if event.replaces:
+        rows.append((rewind_key(event.session, event.seq), event.replaces.to_bytes(8, "big")))
+    if event.scheduled:  # from now on the id names the message itself
+        rows.append((message_key(event.session, event.message_id), seq))
+    return rows
+
+
+def _owes(session: Session) -> bool:
+    """Is there something to be found again after a restart?"""
+    return session.running is not None or session.copying is not None
+
+
+def _state_changes(session: SessionId, state: dict[str, Any]) -> list[Change]:
+    return [(state_key(session, key), _json(value)) for key, value in state.items()]
+
+
+def _due_changes(before: Session, after: Session) -> list[Change]:
+    gone, come = set(before.scheduled) - set(after.scheduled), set(after.scheduled) - set(before.scheduled)
+    changed: list[Change] = [(due_key(one.due, before.session, one.seq), None) for one in gone]
+    return changed + [(due_key(one.due, after.session, one.seq), b"") for one in come]
+
+
+def _profile_changes(event: SessionUpdated) -> list[Change]:
+    given = (("title", event.title), ("metadata", event.metadata), ("system", event.system), ("model", event.model))
+    return [(profile_key(event.session, field), _json(value)) for field, value in given if value is not UNSET]
+
+
+def _fork_changes(before: Session, after: Session) -> list[Change]:
+    if after.copying is not None:
+        return [(fork_key(after.copying.source, after.session), b"")]
+    return [] if before.copying is None else [(fork_key(before.copying.source, before.session), None)]
 
 
 def _json(value: object) -> bytes | None:
@@ -196,3 +314,23 @@ def read_ending(view: View, session: SessionId, turn: int) -> Ending | None:
     """How a turn ended last, None while it has never ended: found at the same cost however far behind it that is."""
     raw = view.get(answer_key(session, turn))
     return None if raw is None else Ending(Seq(int.from_bytes(raw[:8], "big")), raw[8:].decode())
+
+
+def read_rewinds(view: View, session: SessionId) -> list[Rewind]:
+    """Every edit of the session, in order."""
+    prefix = REWIND + session.encode() + b"/"
+    found = view.scan(prefix, after_prefix(prefix))
+    return [Rewind(Seq(int.from_bytes(raw, "big")), Seq(int.from_bytes(key[len(prefix) :], "big"))) for key, raw in found]
+
+
+def read_profile(view: View, session: SessionId) -> Profile:
+    """What somebody set of the session."""
+    prefix = PROFILE + session.encode() + b"/"
+    found = view.scan(prefix, after_prefix(prefix))
+    return msgspec.convert({key[len(prefix) :].decode(): msgspec.json.decode(raw) for key, raw in found}, Profile)
+
+
+def read_step(view: View, session: SessionId, turn: int, version: int, name: str) -> Seq | None:
+    """The seq of the event that completed a step or decided an approval, None when there is none yet."""
+    raw = view.get(step_key(session, turn, version, name))
+    return None if raw is None else Seq(int.from_bytes(raw, "big"))

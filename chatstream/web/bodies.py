@@ -8,7 +8,7 @@ from aiohttp import web
 from msgspec.structs import replace
 from multidict import CIMultiDictProxy
 
-from chatstream.core import codec, ids
+from chatstream.core import ids, inbound
 from chatstream.core.commands import AnyCommand, Cancel, Message
 from chatstream.core.errors import BadId
 from chatstream.core.ids import MessageId
@@ -40,7 +40,7 @@ def read_message(headers: CIMultiDictProxy[str], body: bytes, limits: Limits) ->
     if not body:
         raise Problem(400, "empty", "the request has no body")
     is_json = _is_json(headers.get("Content-Type"), body)
-    command = codec.read_json_command(body, limits) if is_json else _text_command(body, limits)
+    command = inbound.read_json_command(body, limits) if is_json else _text_command(body, limits)
     if not isinstance(command, Message):
         raise Problem(400, "bad-command", "only messages are sent here")
     chosen = _chosen_id(command.message_id, headers)
@@ -60,7 +60,7 @@ def read_cancel(headers: CIMultiDictProxy[str], body: bytes, limits: Limits) -> 
     if fields.setdefault("type", "cancel") != "cancel":
         raise Problem(400, "bad-command", "only cancels are sent here")
     # Through the codec, so that what a cancel may be is checked in one place.
-    command = codec.read_json_command(msgspec.json.encode(fields), limits)
+    command = inbound.read_json_command(msgspec.json.encode(fields), limits)
     assert isinstance(command, Cancel)
     return replace(command, command_id=_chosen_id(command.command_id, headers))
 
@@ -94,7 +94,7 @@ def _text_command(body: bytes, limits: Limits) -> AnyCommand:
     except UnicodeDecodeError as error:
         raise Problem(400, "not-utf8", f"the body is not UTF-8: {error}") from error
     # Through JSON, so that what a message may be is checked in one place.
-    return codec.read_json_command(codec.write_command(Message(text=text)), limits)
+    return inbound.read_json_command(inbound.write_command(Message(text=text)), limits)
 
 
 def _chosen_id(in_body: MessageId, headers: CIMultiDictProxy[str]) -> MessageId:

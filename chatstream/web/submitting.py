@@ -1,7 +1,7 @@
 """Putting a command on the log on behalf of a request, and looking up what it led to."""
 
 from chatstream.core import codec
-from chatstream.core.commands import Cancel, Message
+from chatstream.core.commands import AnyCommand
 from chatstream.core.errors import OutcomeUnknown, TableBroken
 from chatstream.core.events import AnyEvent
 from chatstream.core.ids import SessionId
@@ -15,7 +15,7 @@ from chatstream.web.waiting import settle_restore
 
 
 async def submit(
-    desk: Desk, settings: WebSettings, session: SessionId, command: Message | Cancel
+    desk: Desk, settings: WebSettings, session: SessionId, command: AnyCommand
 ) -> Accepted | Repeated | Unnumbered:
     """Submit a command that carries an id, holding it while its partition is restored.
 

@@ -50,7 +50,7 @@ def test_the_head_stays_in_its_bounds(life: list[tuple[object, int]]) -> None:
         assert after.updated >= before.updated
         assert after.created == (before.created or event.time)
         assert after.last_input == (input_at or before.last_input)
-        assert after.running is not None or (after.queue == () and react(after) is None)
+        assert after.running is not None or (after.queue == () and react(after) == ())
         assert len({owed.turn for owed in after.queue} | ({after.running.turn} if after.running else set())) == len(
             after.queue
         ) + (after.running is not None)

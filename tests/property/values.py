@@ -96,7 +96,7 @@ def _step(
     if isinstance(step, Message | Cancel):
         assert place is not None
         target = known.get(step.message_id) if isinstance(step, Cancel) else None
-        context = Context(place, now, known.get(step.command_id), target, Partial("half"), WAITING_TURNS)
+        context = Context(place, now, known.get(step.command_id), target, Partial("half"), waiting_turns=WAITING_TURNS)
         return decide(session, step, context)
     if step == "restart":
         return _restart(session, now, happened)
@@ -106,7 +106,8 @@ def _step(
         return conclude(session, session.running, step, now)
     if step == "resume":
         return resume(session, session.running, now)
-    return interrupt(session, session.running, Partial(), now) if isinstance(react(session), Interrupt) else None
+    debt = react(session)[0]
+    return interrupt(session, session.running, debt.by, Partial(), now) if isinstance(debt, Interrupt) else None
 
 
 def _restart(session: Session, now: str, happened: list[Happened]) -> TurnRestarted | None:

@@ -51,8 +51,9 @@ def fold_history(path: Path) -> tuple[Ownership, dict[SessionId, Session], list[
 
 
 def same(found: msgspec.Struct, expected: dict[str, Any]) -> None:
+    types = {field.name: field.type for field in msgspec.structs.fields(type(found))}
     for name, value in expected.items():
-        assert (name, json.loads(msgspec.json.encode(getattr(found, name)))) == (name, value)
+        assert (name, getattr(found, name)) == (name, msgspec.convert(value, types[name]))
 
 
 @pytest.mark.parametrize("path", HISTORIES, ids=lambda path: path.stem)

@@ -3,10 +3,11 @@
 import msgspec
 import pytest
 
-from chatstream.core.codec import read_command, write_command, write_event
+from chatstream.core.codec import write_event
 from chatstream.core.commands import Message
 from chatstream.core.errors import BadCommand
 from chatstream.core.ids import place_id
+from chatstream.core.inbound import read_command, write_command
 from chatstream.core.limits import USER_BYTES_MAX, Limits
 from tests.given import accepted, message
 

@@ -52,7 +52,7 @@ def test_the_first_message_is_accepted_and_runs() -> None:
     assert after.running == Running(Seq(1), Version(1), MessageId("m"))
     assert (after.last_seq, after.last_input, after.messages, after.title, after.user) == (1, place(7), 1, "hello", "u1")
     assert (after.created, after.updated) == (NOW, NOW)
-    assert react(after) == Run(Seq(1), Version(1))
+    assert react(after) == (Run(Seq(1), Version(1)),)
 
 
 def test_messages_that_come_meanwhile_wait_in_order() -> None:
@@ -104,18 +104,18 @@ def test_time_never_goes_back() -> None:
     assert session.running is not None
     assert conclude(session, session.running, Failed(code="x"), NOW).time == LATER
     assert resume(session, session.running, NOW).time == LATER
-    assert interrupt(session, session.running, Partial(), NOW).time == LATER
+    assert interrupt(session, session.running, MessageId("x"), Partial(), NOW).time == LATER
 
 
 def test_interrupt_ends_the_running_turn_and_goes_first() -> None:
     session = given(accepted(1), accepted(2), accepted(3, on_busy="interrupt"))
     assert waiting(session) == [3, 2]
-    assert react(session) == Interrupt(Seq(1), Version(1), MessageId("m3"))
+    assert react(session) == (Interrupt(Seq(1), Version(1), MessageId("m3")),)
     assert session.running is not None
-    end = interrupt(session, session.running, Partial("half", {"output_tokens": 2}), NOW)
+    end = interrupt(session, session.running, MessageId("m3"), Partial("half", {"output_tokens": 2}), NOW)
     assert end == cancelled(4, 1, "half", by=MessageId("m3"), usage={"output_tokens": 2})
     session = evolve(session, end)
-    assert react(session) == Run(Seq(3), Version(1))
+    assert react(session) == (Run(Seq(3), Version(1)),)
     assert waiting(session) == [2]
     assert session.output_tokens == 2
 
@@ -123,14 +123,14 @@ def test_interrupt_ends_the_running_turn_and_goes_first() -> None:
 def test_several_interrupting_messages_run_in_their_order_before_the_others() -> None:
     session = given(accepted(1), accepted(2), accepted(3, on_busy="interrupt"), accepted(4, on_busy="interrupt"))
     assert waiting(session) == [3, 4, 2]
-    assert react(session) == Interrupt(Seq(1), Version(1), MessageId("m3"))
+    assert react(session) == (Interrupt(Seq(1), Version(1), MessageId("m3")),)
     session = evolve(session, cancelled(5, 1))
     assert (waiting(session), session.first) == ([4, 2], 1)
     assert waiting(evolve(session, accepted(6, on_busy="interrupt"))) == [4, 6, 2]
 
 
 def test_interrupt_on_an_idle_session_just_runs() -> None:
-    assert react(given(accepted(1, on_busy="interrupt"))) == Run(Seq(1), Version(1))
+    assert react(given(accepted(1, on_busy="interrupt"))) == (Run(Seq(1), Version(1)),)
 
 
 def test_cancel_ends_the_running_turn_with_what_it_has_said() -> None:
@@ -214,19 +214,19 @@ def test_a_resumed_turn_runs_on_and_counts_its_deaths() -> None:
     assert event == resumed(2, 1, 1)
     after = evolve(session, event)
     assert after.running is not None
-    assert (after.running.resumed, react(after)) == (1, Run(Seq(1), Version(1)))
+    assert (after.running.resumed, react(after)) == (1, (Run(Seq(1), Version(1)),))
     assert resume(after, after.running, NOW).n == 2
 
 
 def test_a_restarted_turn_runs_at_once_or_goes_first() -> None:
     idle = given(accepted(1), failed(2, 1), restarted(3, 1))
-    assert react(idle) == Run(Seq(1), Version(2))
+    assert react(idle) == (Run(Seq(1), Version(2)),)
     busy = given(accepted(1), failed(2, 1), accepted(3), accepted(4), restarted(5, 1))
     assert (waiting(busy), busy.first) == ([1, 4], 1)
     again = evolve(busy, completed(6, 3))
-    assert react(again) == Run(Seq(1), Version(2))
+    assert react(again) == (Run(Seq(1), Version(2)),)
     done = evolve(again, completed(7, 1, version=2))
-    assert react(done) == Run(Seq(4), Version(1))
+    assert react(done) == (Run(Seq(4), Version(1)),)
 
 
 def test_what_does_not_fit_moves_the_seq_and_nothing_else() -> None:
@@ -262,8 +262,8 @@ def test_the_title_is_the_start_of_the_first_message() -> None:
 
 
 def test_an_idle_or_erased_session_owes_nothing() -> None:
-    assert react(given()) is None
-    assert react(Session(ALICE, running=Running(Seq(1)), erased=True)) is None
+    assert react(given()) == ()
+    assert react(Session(ALICE, running=Running(Seq(1)), erased=True)) == ()
 
 
 def test_evolve_changes_nothing_that_was_given() -> None:

@@ -70,7 +70,7 @@ class FakeDesk:
             pass
         return self.table(session)
 
-    async def submit(self, session: SessionId, command: Message | Cancel) -> Answer:
+    async def submit(self, session: SessionId, command: AnyCommand) -> Answer:
         self.submitted.append(command)
         if isinstance(self.answer_with, Exception):
             raise self.answer_with
@@ -94,7 +94,7 @@ class FakeDesk:
             self._open[partition] = self._tables.open(partition)
         return self._open[partition]
 
-    def decide(self, session: SessionId, command: Message | Cancel) -> Answer:
+    def decide(self, session: SessionId, command: AnyCommand) -> Answer:
         """As the engine does: decide, fold, wake, and then the answer."""
         table = self.rows(session)
         head = rows.read_head(table, session)

@@ -1,0 +1,103 @@
+"""What the sessions of a partition owe the world, paid: turns are run, and those are ended that something else ended.
+
+Everything is read off the confirmed state, so whatever happens in between, it is found again.
+"""
+
+from typing import Protocol, assert_never
+
+from chatstream.core.events import AnyEvent, MessageAccepted
+from chatstream.core.head import find_owed
+from chatstream.core.ids import SessionId
+from chatstream.core.limits import Limits
+from chatstream.core.session import (
+    Copy,
+    Failed,
+    Interrupt,
+    Partial,
+    Run,
+    conclude,
+    interrupt,
+    react,
+    resume,
+)
+from chatstream.engine.projection import Projection
+from chatstream.engine.slots import Slot, Slots
+from chatstream.engine.surroundings import Surroundings
+from chatstream.table import rows
+
+
+class Appender(Protocol):
+    """The partition's writer. over: it has ended."""
+
+    over: bool
+
+    def append(self, slot: Slot, event: AnyEvent) -> None:
+        """Append an event that no command caused."""
+
+
+class Debts:
+    """The debts of one partition's sessions."""
+
+    def __init__(self, writer: Appender, projection: Projection, slots: Slots, limits: Limits, around: Surroundings) -> None:
+        self._writer = writer
+        self._projection = projection
+        self._slots = slots
+        self._limits = limits
+        self._around = around
+
+    def start(self) -> None:
+        """Before the first inbound record: end of the turns a dead process was in, then what the state owes.
+
+        Raises TableBroken.
+        """
+        table = self._projection.table
+        for key, value in list(table.scan(rows.RUNNING, rows.after_prefix(rows.RUNNING))):
+            self._resume(SessionId(key[len(rows.RUNNING) :].decode()), value)
+        for key, _ in list(table.scan(rows.OWED, rows.after_prefix(rows.OWED))):
+            session = SessionId(key[len(rows.OWED) :].decode())
+            slot = self._slots.find(session)
+            if slot is None or not slot.pending:
+                self.pay(session, None)
+
+    def _resume(self, session: SessionId, value: bytes) -> None:
+        slot, now = self._slots.open(session), self._around.now()
+        running = slot.head.running
+        if running is None or running.parked or value != rows.running_value(running.turn, running.version):
+            self._projection.table.write([(rows.running_key(session), None)])
+        elif running.resumed >= self._limits.resumes:
+            crash_loop = Failed(code="crash-loop", detail=f"the process died {running.resumed} times in this turn")
+            self._writer.append(slot, conclude(slot.head, running, crash_loop, now))
+        else:
+            self._writer.append(slot, resume(slot.head, running, now))
+
+    def pay(self, session: SessionId, event: MessageAccepted | None) -> None:
+        """Do what the session owes. event: the message that was just confirmed, if one was. Raises TableBroken."""
+        for debt in react(self._projection.session(session)):
+            if self._writer.over:
+                return
+            match debt:
+                case Run():
+                    self._run(session, debt, event)
+                case Interrupt():
+                    self._interrupt(session, debt)
+                case Copy():
+                    raise NotImplementedError
+                case _:
+                    assert_never(debt)
+
+    def _run(self, session: SessionId, debt: Run, event: MessageAccepted | None) -> None:
+        running = self._slots.open(session).head.running
+        if running is None or (running.turn, running.version) != (debt.turn, debt.version):
+            return  # its end is appended already, only not confirmed
+        self._around.run(session, running, event if event is not None and event.seq == running.turn else None)
+
+    def _interrupt(self, session: SessionId, debt: Interrupt) -> None:
+        slot = self._slots.open(session)
+        owed = find_owed(slot.head, debt.turn)
+        if owed is None or owed.version != debt.version:
+            return
+        is_running = owed is slot.head.running
+        said = self._around.said(session) if is_running else Partial()
+        self._writer.append(slot, interrupt(slot.head, owed, debt.by, said, self._around.now()))
+        if is_running:
+            self._around.stop(session)
