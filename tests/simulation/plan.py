@@ -21,7 +21,7 @@ GARBAGE: Final[tuple[tuple[bytes | None, bytes | None], ...]] = (
     (b"s0", b"\xff\xfe nobody's text"),
     (b"s0", b'{"type": "message", "text": '),
     (b"s1", b'{"type": "dance"}'),
-    (b"s1", b'{"type": "erase"}'),
+    (b"s1", b'{"type": "edit"}'),
     (b"s1", b'{"text": ""}'),
     (b"s2", b'{"text": "hi", "message_id": "k-0-0"}'),
     (None, b"a text for nobody"),
