@@ -118,6 +118,12 @@ class Restoring(ChatstreamError):
     retryable = True
 
 
+class PartitionRefused(ChatstreamError):
+    """The session's partition cannot be served as its topics are now: an operator decides, the message says what was found."""
+
+    code = "partition-refused"
+
+
 class TooManyReaders(ChatstreamError):
     """The node holds as many waiting readers as it may: come back later."""
 

@@ -77,7 +77,10 @@ class Desk(Protocol):
         """Where the session lives."""
 
     def table(self, session: SessionId) -> Table:
-        """The confirmed rows of the session's partition. Raises NotOwner, with the owner's url where known, or Restoring."""
+        """The confirmed rows of the session's partition.
+
+        Raises NotOwner, with the owner's url where known, Restoring, or PartitionRefused.
+        """
 
     async def wait_for_table(self, session: SessionId, wait_s: float) -> Table:
         """As `table`, but waits up to wait_s while the partition is being restored here."""
@@ -85,8 +88,8 @@ class Desk(Protocol):
     async def submit(self, session: SessionId, command: AnyCommand) -> Answer:
         """Put a command on chat.messages and wait until it is decided and confirmed here.
 
-        The command carries an id. Raises NotOwner (nothing was sent), OutcomeUnknown (repeat it under the same id),
-        RecordTooLarge, QueueFull.
+        The command carries an id. Raises NotOwner or PartitionRefused (nothing was sent), OutcomeUnknown (repeat it
+        under the same id), RecordTooLarge, QueueFull.
         """
 
     def running(self, session: SessionId) -> tuple[MessageId, int] | None:

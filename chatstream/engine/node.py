@@ -14,19 +14,25 @@ from typing import Any, Final
 
 from chatstream.core.claims import Claim
 from chatstream.core.commands import AnyCommand
-from chatstream.core.errors import LogError, LogReplaced, NotOwner, Restoring, TableBroken, UnknownFormat
+from chatstream.core.errors import (
+    LogError,
+    LogReplaced,
+    NotOwner,
+    Restoring,
+    TableBroken,
+    UnknownFormat,
+)
 from chatstream.core.ids import MessageId, NodeId, Offset, PartitionNo, SessionId
 from chatstream.core.limits import Limits
 from chatstream.core.partitioner import partition_of
+from chatstream.engine.assigned import Assigned
 from chatstream.engine.claiming import Candidate, taken_over
 from chatstream.engine.clock import now_ms as system_now_ms
 from chatstream.engine.desk import Answer, PartitionStatus
 from chatstream.engine.feed import Feed
-from chatstream.engine.gaps import read_gap
 from chatstream.engine.gateway import Gateway
 from chatstream.engine.guard import Guard
-from chatstream.engine.owners import PARTITION as OWNERS_PARTITION
-from chatstream.engine.owners import Owner, Owners, owner_record
+from chatstream.engine.owners import Owner, Owners
 from chatstream.engine.partition import Partition
 from chatstream.engine.producers import EventProducer, SideProducer
 from chatstream.engine.projection import Projection
@@ -79,12 +85,12 @@ class Node:
         self._rng = rng or Random()
         self._feed = Feed(limits.readers)
         self._partitions = 0
-        self._seats: dict[PartitionNo, Seat] = {}
+        self._assigned = Assigned()
+        self._seats = self._assigned.seats
         self._leases: dict[PartitionNo, Lease] = {}
         self._lease = 0
-        self._tasks: dict[PartitionNo, asyncio.Task[None]] = {}
+        self._tasks = self._assigned.tasks
         self._doors: defaultdict[PartitionNo, asyncio.Lock] = defaultdict(asyncio.Lock)
-        self._refused: dict[PartitionNo, str] = {}
         self._background: set[asyncio.Task[None]] = set()
         self._stopping = False
         self._open = False
@@ -102,10 +108,20 @@ class Node:
         self._side = SideProducer(self._log, self._side_replaced, self._guard)
         self._gateway = Gateway(self._side, self._fresh_id(), self._limits.append_s)
         self._turns = Turns(self._responder, self._limits, self._feed, self._rng, self._fail)
-        self._owners = Owners(self._log, self._reannounce)
+        self._owners = Owners(self._log, self._side, self._id, self._seats)
         self._group = self._log.group()
         self._parts = Parts(
-            self._log, self._group, self._events, self._side, self._gateway, self._turns, self._feed, self._now_ms, self._guard
+            log=self._log,
+            group=self._group,
+            events=self._events,
+            side=self._side,
+            gateway=self._gateway,
+            turns=self._turns,
+            feed=self._feed,
+            now_ms=self._now_ms,
+            guard=self._guard,
+            spawn=self._spawn,
+            gap_wait_s=self._limits.append_s,
         )
         self._open = True
         self._spawn(self._owners.follow())
@@ -157,7 +173,7 @@ class Node:
     def on_revoked(self, partitions: Sequence[PartitionNo]) -> None:
         with self._guard:
             for number in partitions:
-                self._refused.pop(number, None)
+                self._assigned.refused.pop(number, None)
                 task, seat = self._tasks.pop(number, None), self._seats.get(number)
                 if seat is not None:
                     seat.writer.move()
@@ -178,12 +194,11 @@ class Node:
             try:
                 if isinstance(end, Fenced) and not await self._still_ours(number):
                     raise NotOwner(number, None)
-                self._refused.pop(number, None)
                 end = await self._own(number)
                 log.warning("partition %d: its writer ended: %s", number, end)
                 wait_s = BACKOFF_FIRST_S
             except (LogReplaced, UnknownFormat) as error:
-                self._refused[number] = str(error)
+                self._assigned.refused[number] = str(error)
                 log.error("partition %d is not served: %s", number, error)
                 await asyncio.sleep(REFUSED_LOOK_S)
                 continue
@@ -211,16 +226,17 @@ class Node:
 
     async def _serve_under(self, number: PartitionNo, projection: Projection, claim: Claim) -> End:
         published = Offset(max(projection.ownership.published, await last_source(self._log, number)))
-        seat = Seat(self._parts, projection, self._start_gap_read, self._on_end)
+        seat = Seat(self._parts, projection, self._on_end)
         publisher = Publisher(self._log, projection, published, self._send_reply, self._fail_side, seat.broken, self._spawn)
         seat.sit(Partition(projection, claim, self._partitions, self._limits, seat), publisher)
         self._seats[number] = seat
+        self._assigned.refused.pop(number, None)
         log.info("partition %d is served under claim %s", number, claim.name)
         seat.writer.start()
         seat.writer.settle()
         if not seat.writer.over:
             self._fetch(number, Offset(projection.ownership.position.offset + 1))
-            self._announce(Owner(number, claim.epoch, self._id, self._url))
+            self._owners.announce(Owner(number, claim.epoch, self._id, self._url))
             self._feed.wake_all()
         return await seat.end
 
@@ -237,17 +253,6 @@ class Node:
         self._lease += 1
         self._leases[number] = Lease(self._lease)
         self._group.fetch_from(number, offset, Lease(self._lease))
-
-    def _start_gap_read(self, seat: Seat, start: Offset, stop: Offset) -> None:
-        self._spawn(self._read_gap(seat, start, stop))
-
-    async def _read_gap(self, seat: Seat, start: Offset, stop: Offset) -> None:
-        try:
-            records = await read_gap(self._log, seat.number, start, stop, self._limits.append_s)
-        except LogError as error:
-            seat.writer.distrust(Doubt(f"a gap cannot be read: {error}", producer=False))
-        else:
-            seat.writer.on_gap(records, stop)
 
     def _on_end(self, seat: Seat, end: End) -> None:
         if self._seats.get(seat.number) is seat:
@@ -284,17 +289,6 @@ class Node:
                 seat.writer.distrust(Doubt("a record aside was not acknowledged", producer=False))
             else:
                 seat.publisher.restart()
-
-    def _announce(self, owner: Owner) -> None:
-        key, value = owner_record(owner)
-        try:
-            self._side.append(Topic.OWNERS, OWNERS_PARTITION, key, value, (), lambda _: None)
-        except LogError as error:
-            log.warning("partition %d: its owner cannot be announced: %s", owner.partition, error)
-
-    def _reannounce(self, owner: Owner) -> None:
-        if owner.node == self._id and owner.partition in self._seats:
-            self._announce(owner)
 
     async def _tick(self) -> None:
         while True:
@@ -355,11 +349,9 @@ class Node:
 
     def table(self, session: SessionId) -> Table:
         number = self.partition_of(session)
-        seat = self._seats.get(number)
-        if seat is not None:
-            return seat.table
-        if number in self._tasks:
-            raise Restoring(f"partition {number} is being restored")
+        table = self._assigned.table(number)
+        if table is not None:
+            return table
         owner = self._owners.of(number)
         raise NotOwner(number, None if owner is None or owner.node == self._id else owner.url)
 
@@ -375,6 +367,7 @@ class Node:
 
     async def submit(self, session: SessionId, command: AnyCommand) -> Answer:
         number = self.partition_of(session)
+        self._assigned.check(number)
         if number not in self._tasks:
             owner = self._owners.of(number)
             if owner is not None and owner.node != self._id:
@@ -390,11 +383,4 @@ class Node:
         return None if running is None else (running.message_id, attempt)
 
     def status(self) -> list[PartitionStatus]:
-        return [self._status_of(number) for number in sorted(self._tasks)]
-
-    def _status_of(self, number: PartitionNo) -> PartitionStatus:
-        seat = self._seats.get(number)
-        if seat is not None:
-            return PartitionStatus(number, "active", seat.writer.claim.epoch, seat.writer.inputs.lag)
-        refused = self._refused.get(number)
-        return PartitionStatus(number, "restoring") if refused is None else PartitionStatus(number, "refused", detail=refused)
+        return self._assigned.status()

@@ -2,13 +2,14 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Container
 from typing import Final
 
 import msgspec
 
 from chatstream.core.errors import LogError
 from chatstream.core.ids import NodeId, Offset, PartitionNo
+from chatstream.engine.producers import SideProducer
 from chatstream.log.port import Log, Record, Topic
 
 log = logging.getLogger(__name__)
@@ -29,11 +30,13 @@ class Owner(msgspec.Struct, frozen=True):
 
 
 class Owners:
-    """The highest epoch read for each partition. on_stale: a lower epoch was written after this one."""
+    """The highest epoch read for each partition. node: who we are; ours: the partitions that are served here now."""
 
-    def __init__(self, log_: Log, on_stale: Callable[[Owner], None]) -> None:
+    def __init__(self, log_: Log, side: SideProducer, node: NodeId, ours: Container[PartitionNo]) -> None:
         self._log = log_
-        self._on_stale = on_stale
+        self._side = side
+        self._node = node
+        self._ours = ours
         self._owners: dict[PartitionNo, Owner] = {}
 
     def of(self, partition: PartitionNo) -> Owner | None:
@@ -68,8 +71,20 @@ class Owners:
         if known is None or owner.epoch >= known.epoch:
             self._owners[owner.partition] = owner
         else:
-            # Compaction would keep this one, the last written, and drop the true one.
-            self._on_stale(known)
+            self._correct(known)
+
+    def _correct(self, known: Owner) -> None:
+        """A lower epoch was written after this one. Compaction would keep that, the last written, and drop the true one."""
+        if known.node == self._node and known.partition in self._ours:
+            self.announce(known)
+
+    def announce(self, owner: Owner) -> None:
+        """Write down who serves a partition. That it does not get through is logged and no more: it is only a hint."""
+        key, value = owner_record(owner)
+        try:
+            self._side.append(Topic.OWNERS, PARTITION, key, value, (), lambda _: None)
+        except LogError as error:
+            log.warning("partition %d: its owner cannot be announced: %s", owner.partition, error)
 
 
 def owner_record(owner: Owner) -> tuple[bytes, bytes]:

@@ -1,23 +1,25 @@
 """A partition's place on its node: what the writer asks of its surroundings, wired to the node's parts."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from typing import Any
 
 from chatstream.core.claims import Headers
-from chatstream.core.errors import TableBroken
+from chatstream.core.errors import LogError, TableBroken
 from chatstream.core.events import AnyEvent, MessageAccepted
 from chatstream.core.ids import Offset, PartitionNo, Seq, SessionId, Version
 from chatstream.core.session import Outcome, Partial, Running
 from chatstream.engine.clock import rfc3339
 from chatstream.engine.desk import Answer
 from chatstream.engine.feed import Feed
+from chatstream.engine.gaps import read_gap
 from chatstream.engine.gateway import Gateway
 from chatstream.engine.guard import Guard
 from chatstream.engine.partition import Partition
 from chatstream.engine.producers import EventProducer, SideProducer
 from chatstream.engine.projection import Projection
 from chatstream.engine.publishing import Publisher
-from chatstream.engine.surroundings import End, Pending, broken_table
+from chatstream.engine.surroundings import Doubt, End, Pending, broken_table
 from chatstream.engine.turns import Job, Turns
 from chatstream.log.port import Ack, Group, Log, Topic
 from chatstream.table import rows
@@ -25,10 +27,11 @@ from chatstream.table.port import Change, Table
 
 
 class Parts:
-    """What all seats of a node share. on_gap_needed: read this stretch of chat.events and hand it to the seat."""
+    """What all seats of a node share. spawn: starts a task whose exceptions end the node."""
 
     def __init__(
         self,
+        *,
         log: Log,
         group: Group,
         events: EventProducer,
@@ -38,6 +41,8 @@ class Parts:
         feed: Feed,
         now_ms: Callable[[], int],
         guard: Guard,
+        spawn: Callable[[Coroutine[Any, Any, None]], object],
+        gap_wait_s: float,
     ) -> None:
         self.log = log
         self.group = group
@@ -48,6 +53,8 @@ class Parts:
         self.feed = feed
         self.now_ms = now_ms
         self.guard = guard
+        self.spawn = spawn
+        self.gap_wait_s = gap_wait_s
 
 
 class Seat:
@@ -56,18 +63,11 @@ class Seat:
     Taken with `sit` once writer and publisher exist; `end` completes when the writer has ended.
     """
 
-    def __init__(
-        self,
-        parts: Parts,
-        projection: Projection,
-        read_gap: Callable[["Seat", Offset, Offset], None],
-        on_end: Callable[["Seat", End], None],
-    ) -> None:
+    def __init__(self, parts: Parts, projection: Projection, on_end: Callable[["Seat", End], None]) -> None:
         self.number: PartitionNo = projection.partition
         self.projection = projection
         self.end: asyncio.Future[End] = asyncio.get_running_loop().create_future()
         self._parts = parts
-        self._read_gap = read_gap
         self._on_end = on_end
         self._loop = asyncio.get_running_loop()
         self._clock = self._loop.time
@@ -125,7 +125,15 @@ class Seat:
         return self._parts.turns.said(session)
 
     def read_gap(self, start: Offset, stop: Offset) -> None:
-        self._read_gap(self, start, stop)
+        self._parts.spawn(self._read_gap(start, stop))
+
+    async def _read_gap(self, start: Offset, stop: Offset) -> None:
+        try:
+            records = await read_gap(self._parts.log, self.number, start, stop, self._parts.gap_wait_s)
+        except LogError as error:
+            self.writer.distrust(Doubt(f"a gap cannot be read: {error}", producer=False))
+        else:
+            self.writer.on_gap(records, stop)
 
     def set_paused(self, paused: bool) -> None:
         if paused:

@@ -14,6 +14,7 @@ from chatstream.core.errors import (
     LogUnavailable,
     NotOwner,
     OutcomeUnknown,
+    PartitionRefused,
     QueueFull,
     RecordTooLarge,
     Restoring,
@@ -130,6 +131,8 @@ def of_error(error: ChatstreamError, retry_after_s: int) -> Problem:
         case NotOwner():
             extra = {"owner": error.url, "partition": error.partition}
             return Problem(421, error.code, str(error), retryable=True, extra=extra)
+        case PartitionRefused():
+            return Problem(503, error.code, str(error))
         case RecordTooLarge():
             return Problem(413, "too-large", str(error))
         case BadCommand():

@@ -6,7 +6,7 @@ import msgspec
 from aiohttp import web
 
 from chatstream.core.commands import Message
-from chatstream.core.errors import NotOwner, Restoring
+from chatstream.core.errors import NotOwner, PartitionRefused, Restoring
 from chatstream.core.events import MessageAccepted, ReplyCancelled, ReplyCompleted, ReplyFailed
 from chatstream.core.ids import MessageId, Seq, SessionId, session_id
 from chatstream.engine.desk import Accepted, Answer, Desk, Repeated, Unnumbered
@@ -124,7 +124,7 @@ def _standing(desk: Desk, sent: Sent, answer: Answer | None) -> reads.Standing:
     assert sent.seq is not None
     try:
         view = desk.table(sent.session).snapshot()
-    except (NotOwner, Restoring):
+    except (NotOwner, PartitionRefused, Restoring):
         return reads.Standing("waiting", None)
     now = reads.head(view, sent.session)
     return reads.standing(view, sent.session, reads.places_of(now), sent.seq)

@@ -5,7 +5,7 @@ from typing import Final
 
 import msgspec
 
-from chatstream.core.errors import NotOwner, Restoring, TableBroken
+from chatstream.core.errors import NotOwner, PartitionRefused, Restoring, TableBroken
 from chatstream.core.ids import MessageId, Seq, SessionId
 from chatstream.engine.desk import Desk
 from chatstream.engine.feed import Watch
@@ -79,7 +79,7 @@ async def wait_for_end(desk: Desk, watch: Watch, sent: Sent, wait_s: float) -> r
         watch.forget()
         try:
             ending = _ending(desk.table(sent.session), sent)
-        except NotOwner:
+        except (NotOwner, PartitionRefused):
             return None
         except (Restoring, TableBroken):
             ending = None

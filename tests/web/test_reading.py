@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from chatstream.core.commands import Cancel
-from chatstream.core.errors import NotOwner, Restoring, TableBroken
+from chatstream.core.errors import NotOwner, PartitionRefused, Restoring, TableBroken
 from chatstream.core.ids import MessageId, SessionId
 from chatstream.core.session import Failed
 from tests.web.conftest import Client, problem_of, send
@@ -158,6 +158,7 @@ async def test_a_session_nobody_has_heard_of_is_404(client: Client, path: str) -
         (NotOwner(1, "http://node-2:8080"), 421, "not-owner"),
         (NotOwner(1, None), 421, "not-owner"),
         (Restoring("reading"), 503, "restoring"),
+        (PartitionRefused("chat.events was made again"), 503, "partition-refused"),
         (TableBroken("closed"), 503, "table-broken"),
     ],
 )

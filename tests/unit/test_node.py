@@ -1,0 +1,48 @@
+"""A node: what it takes, what it refuses, what it tells those who ask, and how it stops. In virtual time."""
+
+import asyncio
+
+import pytest
+
+from chatstream.core.errors import PartitionRefused
+from chatstream.log.port import Topic
+from chatstream.log.simulated import SimulatedBroker
+from tests.given import ALICE
+from tests.logs import P0, write_claim
+from tests.one_node import one_node, say, serving, states, until
+from tests.virtual import virtual
+
+
+@virtual
+async def test_whoever_asks_for_a_refused_partition_is_told_why_and_nothing_is_stored() -> None:
+    broker = SimulatedBroker()
+    write_claim(broker, 1)
+    broker.recreate(Topic.MESSAGES)
+    async with one_node(broker) as node:
+        await until(lambda: states(node) == ["refused"])
+        sentence = r"partition 0 is not served: chat\.messages is not the topic .* it was deleted and made again"
+        with pytest.raises(PartitionRefused, match=sentence):
+            node.table(ALICE)
+        with pytest.raises(PartitionRefused, match=sentence):
+            await node.wait_for_table(ALICE, wait_s=60.0)
+        with pytest.raises(PartitionRefused, match=sentence):
+            await say(node, "hello")
+        assert broker.records(Topic.MESSAGES, P0) == ()
+        (status,) = node.status()
+        assert "deleted and made again" in status.detail
+
+
+@virtual
+async def test_a_refused_partition_is_looked_at_again_stays_refused_meanwhile_and_is_served_once_put_right() -> None:
+    broker = SimulatedBroker()
+    write_claim(broker, 1, partitions=2)
+    async with one_node(broker) as node:
+        await until(lambda: states(node) == ["refused"])
+        identified: list[str] = []
+        broker.on_step = lambda _, step: identified.append(step) if step == "after identify" else None
+        while len(identified) < 2:
+            assert states(node) == ["refused"]
+            await asyncio.sleep(0.001)
+        write_claim(broker, 2)
+        await serving(node)
+        await say(node, "hello")
