@@ -17,6 +17,7 @@ from chatstream.core.claims import (
     Ownership,
     Verdict,
     counts,
+    event_key,
     fold_record,
     read_position,
     session_of_key,
@@ -102,8 +103,19 @@ class Projection:
         known = bool(brought) and self.seq_of(event.session, brought) is not None
         if not counts(session, event, input_at, known):
             return None
+        self._check_key(record, event)
         self._stage(session, event, record.value, record.offset, evolve(session, event, input_at))
         return Counted(record.offset, event, record.value)
+
+    def _check_key(self, record: Record, event: AnyEvent) -> None:
+        """An event counts by what it says, and its key is only for compaction: one that says something else is an alarm.
+
+        It is kept beside the session's own, so that erasure finds the record all the same.
+        """
+        assert record.key is not None
+        if record.key != event_key(event.session, event.seq, self.ownership.claim):
+            self._alarm(record.offset, f"event {event.seq} of {event.session} stands under the key {record.key[:300]!r}")
+            self._staged.append((rows.ghost_key(event.session, record.key), b""))
 
     def confirm(self, event: AnyEvent, value: bytes, offset: Offset, input_at: InputPosition | None, after: Session) -> bool:
         """The writer's own event was acknowledged in its place: stage it. False when it would not count.
