@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.broker import Cluster, fresh_topics, require_kafka
+from tests.broker import Cluster, drop_topics, fresh_topics, require_kafka
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -27,4 +27,11 @@ def kafka() -> Iterator[Cluster]:
 def bootstrap(kafka: Cluster) -> str:
     """The broker's address, with our five topics made anew: 4 partitions each."""
     fresh_topics(kafka.bootstrap)
+    return kafka.bootstrap
+
+
+@pytest.fixture
+def broker(kafka: Cluster) -> str:
+    """The broker's address; it has no topics of ours, so that the first node makes them as declared."""
+    drop_topics(kafka.bootstrap)
     return kafka.bootstrap
