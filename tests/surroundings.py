@@ -100,6 +100,9 @@ class FakeSurroundings:
     def said(self, session: SessionId) -> Partial:  # noqa: ARG002 - one session speaks in a test
         return self.said_now
 
+    def alarm(self, due: str) -> None:
+        self.lines.append(f"alarm {due}")
+
     def read_gap(self, start: Offset, stop: Offset) -> None:
         self.gap = (start, stop)
         self.lines.append(f"gap {start}..{stop}")

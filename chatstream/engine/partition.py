@@ -17,7 +17,7 @@ from msgspec.structs import replace
 from chatstream.core import claims, codec, inbound
 from chatstream.core.commands import AnyCommand
 from chatstream.core.errors import BadCommand, LogError, RecordTooLarge, TableBroken
-from chatstream.core.events import AnyEvent, MessageAccepted, ReplyCancelled, SessionErased, is_public
+from chatstream.core.events import AnyEvent, MessageAccepted, MessageScheduled, ReplyCancelled, SessionErased, is_public
 from chatstream.core.ids import InputPosition, Offset, PartitionNo, Seq, SessionId
 from chatstream.core.limits import Limits
 from chatstream.core.partitioner import partition_of
@@ -52,6 +52,7 @@ from chatstream.engine.surroundings import (
     Surroundings,
     broken_table,
 )
+from chatstream.engine.timers import Timers
 from chatstream.log.port import Record, Topic
 
 log = logging.getLogger(__name__)
@@ -96,6 +97,7 @@ class Partition:
         self._contexts = Contexts(projection, self._slots, partitions, limits, around)
         self._debts = Debts(self, projection, self._slots, limits, around)
         self._appends = Appends(self, claim, projection.ownership, around)
+        self._timers = Timers(self, self._appends, projection, self._slots, self._contexts, limits, around)
         self._touched: dict[SessionId, MessageAccepted | None] = {}
         self._answers: deque[tuple[int, bytes, Answer]] = deque()
         self._held_acks: deque[tuple[Pending, Offset]] | None = None
@@ -211,7 +213,11 @@ class Partition:
             self._end(Doubt(f"an append could not be sent: {error}"))
 
     def tick(self) -> None:
-        """About once in Limits.mark_s: record a moved position that nothing carried, and look for an overdue ack."""
+        """About once in Limits.mark_s: record a moved position that nothing carried, and look for an overdue ack.
+
+        Alarms are looked after here, too: they ring by another clock than messages are due by.
+        """
+        self.on_alarm()
         if self.over:
             return
         oldest = self._appends.oldest
@@ -284,6 +290,8 @@ class Partition:
         if is_public(event):
             self._around.publish(offset, event, pending.value)
         self._touched[event.session] = event if isinstance(event, MessageAccepted) else None
+        if isinstance(event, MessageScheduled):
+            self._timers.scheduled(event)
 
     @_ends_on_broken_table
     def settle(self) -> None:
@@ -297,6 +305,8 @@ class Partition:
             self._around.wake(session)
         for session, event in touched.items():
             self._debts.pay(session, event)
+        if self._timers.behind and not self.over:
+            self._timers.look()
         self._watch_limits()
 
     def _advance(self) -> None:
@@ -319,12 +329,21 @@ class Partition:
             self._paused = False
             self._around.set_paused(False)
 
+    @_ends_on_broken_table
+    def on_alarm(self) -> None:
+        """Messages may be due that were to be sent later."""
+        if not self.over:
+            self._timers.look()
+            self._watch_limits()
+
     # -- turns ----------------------------------------------------------------------------------------------------
 
     @_ends_on_broken_table
     def start(self) -> None:
-        """Before the first inbound record: see Debts.start."""
+        """Before the first inbound record: see Debts.start and Timers.start."""
         self._debts.start()
+        if not self.over:
+            self._timers.start()
 
     @_ends_on_broken_table
     def finish(self, session: SessionId, turn: Seq, version: int, outcome: Outcome) -> None:

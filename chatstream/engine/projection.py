@@ -23,7 +23,7 @@ from chatstream.core.claims import (
     session_of_key,
 )
 from chatstream.core.errors import BadInput
-from chatstream.core.events import AnyEvent, Terminal, brought_id
+from chatstream.core.events import AnyEvent, ApprovalRequested, Terminal, brought_id
 from chatstream.core.ids import InputPosition, MessageId, Offset, PartitionNo, Seq, SessionId
 from chatstream.core.session import Session, evolve, fits
 from chatstream.log.port import Record
@@ -145,7 +145,8 @@ class Projection:
         if not fits(before, event):
             self._alarm(offset, f"{codec.type_name(event)} does not fit session {before.session} after seq {before.last_seq}")
         self._staged += rows.changes(before, event, value, offset, after)
-        if isinstance(event, Terminal):
+        # It is over, or waits for somebody: not when another turn ended before its time came.
+        if isinstance(event, Terminal | ApprovalRequested) and before.running != after.running:
             self._staged.append((rows.running_key(event.session), None))
         brought = brought_id(event)
         if brought:

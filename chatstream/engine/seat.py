@@ -2,13 +2,14 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from typing import Any
+from typing import Any, Final
 
 from chatstream.core.claims import Headers
 from chatstream.core.errors import LogError, TableBroken
 from chatstream.core.events import AnyEvent, MessageAccepted
 from chatstream.core.ids import Offset, PartitionNo, Seq, SessionId, Version
 from chatstream.core.session import Outcome, Partial, Running
+from chatstream.core.times import at_ms
 from chatstream.engine.clock import rfc3339
 from chatstream.engine.desk import Answer
 from chatstream.engine.feed import Feed
@@ -24,6 +25,9 @@ from chatstream.engine.turns import Job, Turns
 from chatstream.log.port import Ack, Group, Log, Topic
 from chatstream.table import rows
 from chatstream.table.port import Change, Table
+
+ALARM_MOST_S: Final = 86_400.0
+"""Timers of years are nothing for an event loop; Partition.tick looks again long before."""
 
 
 class Parts:
@@ -72,6 +76,7 @@ class Seat:
         self._loop = asyncio.get_running_loop()
         self._clock = self._loop.time
         self._started: list[Change] = []
+        self._alarm: asyncio.TimerHandle | None = None
 
     def sit(self, writer: Partition, publisher: Publisher) -> None:
         """Complete the seat."""
@@ -124,6 +129,16 @@ class Seat:
     def said(self, session: SessionId) -> Partial:
         return self._parts.turns.said(session)
 
+    def alarm(self, due: str) -> None:
+        if self._alarm is not None:
+            self._alarm.cancel()
+        wait_s = ((at_ms(due) or 0) - self._parts.now_ms()) / 1000
+        self._alarm = self._loop.call_later(min(max(wait_s, 0.0), ALARM_MOST_S), self._ring)
+
+    def _ring(self) -> None:
+        with self._parts.guard:
+            self.writer.on_alarm()
+
     def read_gap(self, start: Offset, stop: Offset) -> None:
         self._parts.spawn(self._read_gap(start, stop))
 
@@ -143,6 +158,8 @@ class Seat:
 
     def ended(self, end: End) -> None:
         """Drop everything of this partition at once: nothing of it may be shown or acted on any more."""
+        if self._alarm is not None:
+            self._alarm.cancel()
         self.publisher.close()
         left = self._parts.turns.abandon(self)
         if left:

@@ -113,6 +113,9 @@ class Surroundings(Protocol):
     def said(self, session: SessionId) -> Partial:
         """What the session's running call has said so far."""
 
+    def alarm(self, due: str) -> None:
+        """Call Partition.on_alarm at that time (RFC 3339), soon when it has passed. The latest call holds."""
+
     def read_gap(self, start: Offset, stop: Offset) -> None:
         """Read chat.events in start <= offset < stop and hand it to Partition.on_gap."""
 

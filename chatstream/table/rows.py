@@ -7,7 +7,7 @@ answer/<session>/<turn>             seq and type of the event that ended the tur
 state/<session>/<key>               one value of the K/V state, JSON
 profile/<session>/<field>           title, metadata, system or model as somebody set it, JSON
 rewind/<session>/<seq>              of an edit's message: the seq that it went back to
-step/<session>/<turn>/<version>/<name>  seq of the event that completed the step, or decided the approval
+step/<session>/<turn>/<version>/<name>  seq of the event that completed the step, or asked for the approval, or decided it
 due/<time>/<session>/<seq>          empty: a message that waits for its time
 owed/<session>                      empty: the session owes the world something (found again after a restart)
 fork/<source>/<session>             empty: the session is still being copied from source
@@ -18,7 +18,8 @@ running/<session>                   local, no part of the fold: an attempt was s
 meta                                what was folded so far: TableMeta
 """
 
-from typing import Any, Final
+from itertools import islice
+from typing import Any, Final, NamedTuple
 
 import msgspec
 from msgspec import UNSET
@@ -29,6 +30,7 @@ from chatstream.core.errors import TableBroken
 from chatstream.core.events import (
     AnyEvent,
     ApprovalDecided,
+    ApprovalRequested,
     MessageAccepted,
     ReplyCancelled,
     ReplyCompleted,
@@ -63,7 +65,7 @@ RUNNING: Final = b"running/"
 LOCAL: Final = (RUNNING,)
 """Prefixes of rows that are this node's own and no part of the fold."""
 
-LAYOUT: Final = 2
+LAYOUT: Final = 3
 """Raised whenever rows change their meaning: a table of another layout is folded again from the log."""
 
 
@@ -87,6 +89,14 @@ class Ending(msgspec.Struct, frozen=True):
 
     seq: Seq
     type: str
+
+
+class Due(NamedTuple):
+    """A message that waits for its time, named by its message.scheduled. due: as there."""
+
+    due: str
+    session: SessionId
+    seq: Seq
 
 
 class Profile(msgspec.Struct, frozen=True):
@@ -136,7 +146,7 @@ def step_key(session: SessionId, turn: int, version: int, name: str) -> bytes:
 
 
 def due_key(due: str, session: SessionId, seq: int) -> bytes:
-    return DUE + f"{due}/{session}/{seq}".encode()
+    return DUE + f"{due}/{session}/".encode() + seq.to_bytes(8, "big")
 
 
 def fork_key(source: SessionId, session: SessionId) -> bytes:
@@ -213,7 +223,7 @@ def _named(event: AnyEvent) -> list[Change]:
             return _accepted(event, seq) if event.replaces or event.scheduled else []
         case StateChanged():
             return _state_changes(session, event.state)
-        case StepCompleted() | ApprovalDecided():
+        case StepCompleted() | ApprovalRequested() | ApprovalDecided():
             return [(step_key(session, event.turn, event.version, event.name), seq)]
         case SessionUpdated():
             return _profile_changes(event)
@@ -331,6 +341,16 @@ def read_profile(view: View, session: SessionId) -> Profile:
 
 
 def read_step(view: View, session: SessionId, turn: int, version: int, name: str) -> Seq | None:
-    """The seq of the event that completed a step or decided an approval, None when there is none yet."""
+    """The seq of the event that completed a step, or asked for or decided an approval, None when there is none yet."""
     raw = view.get(step_key(session, turn, version, name))
     return None if raw is None else Seq(int.from_bytes(raw, "big"))
+
+
+def read_due(view: View, limit: int) -> list[Due]:
+    """The messages that are to be sent next, in the order of their times and of one time and session in that of acceptance."""
+    return [_due_of(key) for key, _ in islice(view.scan(DUE, after_prefix(DUE)), limit)]
+
+
+def _due_of(key: bytes) -> Due:
+    due, session = key[len(DUE) : -9].decode().split("/")
+    return Due(due, SessionId(session), Seq(int.from_bytes(key[-8:], "big")))
