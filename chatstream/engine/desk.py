@@ -5,7 +5,7 @@ from typing import Literal, Protocol
 import msgspec
 
 from chatstream.core.commands import AnyCommand
-from chatstream.core.events import AnyEvent, MessageRefused
+from chatstream.core.events import AnyEvent, MessageRefused, MessageScheduled
 from chatstream.core.ids import MessageId, PartitionNo, Seq, SessionId
 from chatstream.core.session import Session
 from chatstream.engine.feed import Feed
@@ -13,10 +13,14 @@ from chatstream.table.port import Table
 
 
 class Accepted(msgspec.Struct, frozen=True, gc=False):
-    """The command led to an event, confirmed in the log. position: turns before it in the queue, 0 when it runs."""
+    """The command led to an event, confirmed in the log. position: turns before it in the queue, 0 when it runs.
+
+    due: when a message will be sent that is not in the queue yet, RFC 3339.
+    """
 
     seq: Seq
     position: int = 0
+    due: str = ""
 
 
 class Repeated(msgspec.Struct, frozen=True, gc=False):
@@ -42,6 +46,8 @@ def answer_to(event: AnyEvent, after: Session) -> Accepted | Refused:
     """What the request behind an event is told. after: the session with the event."""
     if isinstance(event, MessageRefused):
         return Refused(event.code)
+    if isinstance(event, MessageScheduled):
+        return Accepted(event.seq, due=event.due)
     position = next((place for place, owed in enumerate(after.queue, 1) if owed.turn == event.seq), 0)
     return Accepted(event.seq, position)
 

@@ -14,14 +14,17 @@ from msgspec.structs import replace
 
 from chatstream.core import codec
 from chatstream.core.events import (
+    ApprovalRequested,
     Blocks,
     MessageAccepted,
+    MessageScheduled,
     ReplyCancelled,
     ReplyCompleted,
     ReplyFailed,
     Terminal,
     Usage,
 )
+from chatstream.core.head import find_scheduled
 from chatstream.core.ids import Seq, SessionId
 from chatstream.core.limits import MIB
 from chatstream.core.session import Session
@@ -34,8 +37,9 @@ PAGE_BYTES: Final = 4 * MIB
 SCAN_FACTOR: Final = 5
 """Entries looked at per message asked for; usually nearly every entry is a message."""
 
-MessageStatus = Literal["waiting", "running", "answered", "failed", "cancelled", "completed"]
-"""Of a user's message: the first five. Of a reply: `completed`, `failed`, `cancelled`."""
+MessageStatus = Literal["scheduled", "waiting", "running", "answered", "refused", "failed", "cancelled", "completed"]
+"""Of a user's message: the first seven. Of a reply: `completed`, `failed`, `cancelled`. `scheduled`: it is sent later;
+`refused`: it was turned away when its time had come."""
 
 STATUS_OF_ENDING: Final[dict[str, MessageStatus]] = {
     "reply.completed": "answered",
@@ -47,7 +51,8 @@ STATUS_OF_ENDING: Final[dict[str, MessageStatus]] = {
 class Item(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """One message of the conversation as readers see it, the user's or the model's.
 
-    turn: seq of the user's message it belongs to. The fields from `user` on are there where they apply.
+    turn: seq of the user's message it belongs to. The fields from `user` on are there where they apply. due: when a
+    message is to be sent, or was to be sent that was taken back or turned away.
     """
 
     seq: Seq
@@ -68,6 +73,7 @@ class Item(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fal
     code: str = ""
     detail: str = ""
     by: str = ""
+    due: str = ""
 
 
 class Conversation(NamedTuple):
@@ -91,6 +97,9 @@ class Events(NamedTuple):
     through: int
     last_seq: int
 
+
+Shown = MessageAccepted | MessageScheduled | Terminal
+"""Events that are messages of the conversation."""
 
 Places = dict[Seq, int]
 
@@ -158,30 +167,59 @@ def _forward(view: View, now: Session, limit: int, after: int) -> Conversation:
 
 def _collect(view: View, now: Session, found: Iterable[tuple[bytes, bytes]], limit: int) -> tuple[list[Item], int, bool]:
     """(messages in the order found, seq of the last entry looked at or 0, was the page filled?)."""
-    events: list[MessageAccepted | Terminal] = []
+    events: list[Shown] = []
     size_bytes = 0
     reached = 0
     for _, raw in found:
         event = codec.read_event(rows.entry_of(raw).value)
         reached = event.seq
-        if isinstance(event, MessageAccepted | Terminal):
+        if isinstance(event, Shown) and not _was_sent(view, event):
             events.append(event)
             size_bytes += len(raw)
             if len(events) == limit or size_bytes >= PAGE_BYTES:
                 break
     # Only now, for a view that has one cursor would seek its place again after each of these reads.
     places = places_of(now)
-    items = [_item(view, now.session, places, event) for event in events]
+    items = [_item(view, now, places, event) for event in events]
     return items, reached, len(items) == limit or size_bytes >= PAGE_BYTES
 
 
-def _item(view: View, session: SessionId, places: Places, event: MessageAccepted | Terminal) -> Item:
-    if isinstance(event, MessageAccepted):
-        return user_item(event, standing(view, session, places, event.seq).status)
-    return reply_item(event)
+def _was_sent(view: View, event: Shown) -> bool:
+    """Is it a scheduled message that is in the conversation by now, or, as a fork's copy, was never to be sent here?"""
+    if not isinstance(event, MessageScheduled):
+        return False
+    return event.copy or rows.read_message_seq(view, event.session, event.message_id) != event.seq
 
 
-def user_item(event: MessageAccepted, status: MessageStatus) -> Item:
+def _item(view: View, now: Session, places: Places, event: Shown) -> Item:
+    match event:
+        case MessageAccepted():
+            return user_item(event, standing(view, now.session, places, event.seq).status)
+        case MessageScheduled():
+            return user_item(event, scheduled_status(view, now, event.seq))
+        case _:
+            return reply_item(event)
+
+
+def scheduled_status(view: View, now: Session, seq: Seq) -> Literal["scheduled", "cancelled", "refused"]:
+    """Where a message is that was scheduled under seq and was not sent."""
+    if find_scheduled(now, seq) is not None:
+        return "scheduled"
+    return "refused" if rows.read_ending(view, now.session, seq) is None else "cancelled"
+
+
+def approval(view: View, now: Session) -> ApprovalRequested | None:
+    """What the session's parked turn waits for, None when none is parked."""
+    running = now.running
+    if running is None or not running.parked:
+        return None
+    seq = rows.read_step(view, now.session, running.turn, running.version, running.parked)
+    entry = None if seq is None else rows.read_entry(view, now.session, seq)
+    event = None if entry is None else codec.read_event(entry.value)
+    return event if isinstance(event, ApprovalRequested) else None
+
+
+def user_item(event: MessageAccepted | MessageScheduled, status: MessageStatus) -> Item:
     """A user's message, standing as `status`."""
     return Item(
         seq=event.seq,
@@ -195,6 +233,7 @@ def user_item(event: MessageAccepted, status: MessageStatus) -> Item:
         version=event.version,
         user=event.user,
         metadata=event.metadata,
+        due=event.due if isinstance(event, MessageScheduled) else "",
     )
 
 

@@ -120,6 +120,7 @@ _DETAIL_OF_REASON: Final = {
     "turn-in-progress": "a turn is running and the message was sent with on_busy=reject; send it again when it has ended",
     "not-running": "there is no such turn to cancel: it has ended, or there never was one",
     "queue-full": "the session has as many waiting turns as it may; the id stays free: send it again later",
+    "too-far": "the message is to be sent later than messages may be",
     "session-erased": "the session was erased; its id is never used again",
     "too-large": "the message is too large",
 }

@@ -10,6 +10,7 @@ from chatstream.core.ids import PartitionNo, Seq, SessionId, session_id
 from chatstream.core.session import Session
 from chatstream.engine.desk import Desk
 from chatstream.table import reads
+from chatstream.table.port import View
 from chatstream.web.conditional import NO_CACHE, matches
 from chatstream.web.problems import Problem, bad_field
 from chatstream.web.settings import DESK, LIMITS, SETTINGS
@@ -51,8 +52,25 @@ class RunningTurn(msgspec.Struct, frozen=True):
     attempt: int | None
 
 
+class Later(msgspec.Struct, frozen=True):
+    """A message that waits for its time. seq: under which its text stands and a cancel finds it."""
+
+    seq: Seq
+    message_id: str
+    due: str
+
+
+class Question(msgspec.Struct, frozen=True):
+    """What a parked turn waits for. name: to decide it by. since: RFC 3339."""
+
+    name: str
+    detail: Any
+    since: str
+
+
 class Overview(msgspec.Struct, frozen=True, kw_only=True):
-    """The body of GET …/sessions/{id}. queue: the first of the waiting turns; waiting: how many there are."""
+    """The body of GET …/sessions/{id}. queue: the first of the waiting turns; waiting: how many there are. scheduled: the
+    messages that are sent next; approval: what a parked session waits for."""
 
     session: SessionId
     status: str
@@ -61,6 +79,8 @@ class Overview(msgspec.Struct, frozen=True, kw_only=True):
     running: RunningTurn | None
     queue: list[Waiting]
     waiting: int
+    scheduled: list[Later]
+    approval: Question | None
     messages: int
     replies: int
     usage: dict[str, int]
@@ -127,12 +147,13 @@ async def get_session(request: web.Request) -> web.Response:
     app = request.app
     session = session_id(request.match_info["session"])
     table = await table_of(app[DESK], session, app[SETTINGS].restore_hold_s)
-    overview = _overview(app[DESK], _known(reads.head(table, session)), app[LIMITS].page)
+    view = table.snapshot()
+    overview = _overview(app[DESK], view, _known(reads.head(view, session)), app[LIMITS].page)
     headers = {"Cache-Control": NO_CACHE}
     return web.Response(body=_encode(overview), content_type="application/json", headers=headers)
 
 
-def _overview(desk: Desk, now: Session, queue_most: int) -> Overview:
+def _overview(desk: Desk, view: View, now: Session, most: int) -> Overview:
     call = desk.running(now.session)
     return Overview(
         session=now.session,
@@ -140,8 +161,10 @@ def _overview(desk: Desk, now: Session, queue_most: int) -> Overview:
         title=now.title,
         user=now.user,
         running=_running(now, call),
-        queue=[Waiting(owed.turn, owed.message_id, place) for place, owed in enumerate(now.queue[:queue_most], start=1)],
+        queue=[Waiting(owed.turn, owed.message_id, place) for place, owed in enumerate(now.queue[:most], start=1)],
         waiting=len(now.queue),
+        scheduled=_scheduled(now, most),
+        approval=_approval(view, now),
         messages=now.messages,
         replies=now.replies,
         usage={"input_tokens": now.input_tokens, "output_tokens": now.output_tokens},
@@ -162,8 +185,20 @@ def _running(now: Session, call: tuple[Any, int] | None) -> RunningTurn | None:
     return RunningTurn(running.turn, running.version, running.message_id, attempt)
 
 
+def _scheduled(now: Session, most: int) -> list[Later]:
+    in_time = sorted(now.scheduled, key=lambda one: (one.due, one.seq))
+    return [Later(one.seq, one.message_id, one.due) for one in in_time[:most]]
+
+
+def _approval(view: View, now: Session) -> Question | None:
+    asked = reads.approval(view, now)
+    return None if asked is None else Question(asked.name.rpartition("#")[0], asked.detail, asked.time)
+
+
 def _status(now: Session, is_called: bool) -> str:
-    """A turn that is owed while no call is made for it waits: for a free call, or between two attempts."""
+    """A parked turn waits for a person; one that is owed while no call is made for it, for a free call or between attempts."""
     if now.running is None:
         return "failed" if now.failed else "idle"
+    if now.running.parked:
+        return "parked"
     return "running" if is_called else "waiting"

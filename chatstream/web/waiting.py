@@ -35,12 +35,14 @@ def preferred_wait_s(values: list[str], most_s: float) -> int:
 
 
 class Sent(msgspec.Struct):
-    """A message that was sent. seq: None while it has no number yet. repeated: its id was known before."""
+    """A message that was sent. seq: None while it has no number yet. repeated: its id was known before. scheduled: when it
+    is, or was, to be sent, empty for one that is in the conversation at once."""
 
     session: SessionId
     message_id: MessageId
     seq: Seq | None
     repeated: bool = False
+    scheduled: str = ""
 
 
 async def table_of(desk: Desk, session: SessionId, hold_s: float) -> Table:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from chatstream.core import codec
 from chatstream.core.commands import AnyCommand, Cancel, Message
-from chatstream.core.events import AnyEvent, MessageRefused
+from chatstream.core.events import AnyEvent, MessageRefused, MessageScheduled
 from chatstream.core.ids import InputPosition, MessageId, Offset, PartitionNo, Seq, SessionId
 from chatstream.core.limits import Limits
 from chatstream.core.partitioner import partition_of
@@ -104,6 +104,8 @@ class FakeDesk:
             known=rows.read_message_seq(table, session, command.command_id),
             target=rows.read_message_seq(table, session, command.message_id) if isinstance(command, Cancel) else None,
             waiting_turns=self._limits.waiting_turns,
+            scheduled_messages=self._limits.scheduled_messages,
+            delay_s=self._limits.delay_s,
         )
         decision = decide(head, command, context)
         if isinstance(decision, Duplicate):
@@ -113,6 +115,8 @@ class FakeDesk:
         self.fold(decision, context.input)
         if isinstance(decision, MessageRefused):
             return Refused(decision.code)
+        if isinstance(decision, MessageScheduled):
+            return Accepted(decision.seq, due=decision.due)
         position = 0 if head.running is None else len(head.queue) + 1
         said = self.respond(command) if isinstance(command, Message) and position == 0 else None
         if said is not None:

@@ -184,6 +184,8 @@ async def test_an_idle_session(client: Client, desk: FakeDesk) -> None:
         "running": None,
         "queue": [],
         "waiting": 0,
+        "scheduled": [],
+        "approval": None,
         "messages": 1,
         "replies": 1,
         "usage": {"input_tokens": 0, "output_tokens": 0},
