@@ -1,12 +1,16 @@
 """A turn as a responder sees it, without an engine."""
 
-from collections.abc import Sequence
+import asyncio
+import inspect
+from collections import Counter
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from chatstream.core.errors import BadInput
 from chatstream.core.events import Blocks, Usage
 from chatstream.core.ids import SessionId
-from chatstream.respond.port import Reply, Responder, Said
+from chatstream.respond import steps
+from chatstream.respond.port import Approval, Reply, Responder, Said, Step
 
 STATE_VALUE_CHARS = 64 * 1024
 
@@ -33,7 +37,11 @@ class FakeState:
 
 
 class FakeTurn:
-    """One user message. history_reads counts how often the history was asked for: it costs."""
+    """One user message. history_reads counts how often the history was asked for: it costs.
+
+    recorded: results of steps by their numbered names, those of earlier attempts first of all; decisions: the same of
+    approvals. A question without a decision ends the attempt by a cancellation, as a real one does; it stands in `asked`.
+    """
 
     def __init__(
         self,
@@ -44,6 +52,10 @@ class FakeTurn:
         state: FakeState | None = None,
         attempt: int = 1,
         user: str = "",
+        system: str = "",
+        model: str = "",
+        recorded: dict[str, Any] | None = None,
+        decisions: dict[str, Approval] | None = None,
     ) -> None:
         self.session = SessionId("alice")
         self.seq = 2 * len(history) + 1
@@ -52,6 +64,12 @@ class FakeTurn:
         self.user = user
         self.text = text
         self.content = content
+        self.system = system
+        self.model = model
+        self.recorded = recorded or {}
+        self.decisions = decisions or {}
+        self.asked: dict[str, Any] = {}
+        self._used: Counter[str] = Counter()
         self.metadata: dict[str, Any] = {}
         self.state = state or FakeState({})
         self.usages: list[Usage] = []
@@ -62,6 +80,24 @@ class FakeTurn:
     def history(self) -> Sequence[Said]:
         self.history_reads += 1
         return self._history
+
+    async def step(self, name: str, fn: Callable[..., Any]) -> Any:
+        numbered = self._numbered(name)
+        if numbered not in self.recorded:
+            result = steps.call(fn, Step(f"alice/{self.seq}/1/{numbered}"))
+            self.recorded[numbered] = await result if inspect.isawaitable(result) else result
+        return self.recorded[numbered]
+
+    async def approval(self, name: str, detail: Any = None) -> Approval:
+        numbered = self._numbered(name)
+        if numbered not in self.decisions:
+            self.asked[numbered] = detail
+            raise asyncio.CancelledError
+        return self.decisions[numbered]
+
+    def _numbered(self, name: str) -> str:
+        self._used[name] += 1
+        return f"{name}#{self._used[name]}"
 
     def report_usage(self, usage: Usage) -> None:
         self.usages.append(usage)

@@ -1,19 +1,22 @@
 """A turn and its state as a responder sees them: read from the table when asked for, changed only with the reply."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final, Protocol
 
 import msgspec
 
 from chatstream.core import codec, prompt
-from chatstream.core.errors import BadInput, TableBroken, UnknownFormat
+from chatstream.core.errors import BadInput, ResponderRefused
 from chatstream.core.events import AnyEvent, Blocks, MessageAccepted, Usage
-from chatstream.core.ids import Seq, SessionId
+from chatstream.core.ids import Seq, SessionId, Version
 from chatstream.core.limits import Limits
 from chatstream.core.prompt import Said
 from chatstream.engine.outcomes import checked_usage
+from chatstream.engine.steps import Alive, Recording, Steps
+from chatstream.respond.port import Approval
 from chatstream.table import rows
 from chatstream.table.port import View
+from chatstream.table.reads import event_of
 
 STATE_KEY_CHARS_MAX: Final = 200
 
@@ -26,15 +29,24 @@ class UnderWay(Protocol):
 
 
 class LiveTurn:
-    """One attempt at one turn: respond.port.Turn. table: the confirmed rows; prompt_tokens: of the history."""
+    """One attempt at one turn: respond.port.Turn.
 
-    def __init__(self, call: UnderWay, message: MessageAccepted, table: View, limits: Limits, version: int) -> None:
+    asker: records its steps, and has the confirmed rows. alive: as in Steps.
+    """
+
+    def __init__(
+        self, call: UnderWay, message: MessageAccepted, asker: Recording, limits: Limits, version: Version, alive: Alive
+    ) -> None:
+        self._asker = asker
+        self._alive = alive
         self._call = call
         self._message = message
-        self._table = table
+        self._table = asker.table
         self._limits = limits
         self._history: list[Said] | None = None
         self._state: LiveState | None = None
+        self._profile: rows.Profile | None = None
+        self._steps: Steps | None = None
         self.session: Final = message.session
         self.seq: Final = message.seq
         self.version: Final = version
@@ -57,6 +69,19 @@ class LiveTurn:
         return self._message.metadata or {}
 
     @property
+    def system(self) -> str:
+        return self._told_of_session().system or ""
+
+    @property
+    def model(self) -> str:
+        return self._told_of_session().model or ""
+
+    def _told_of_session(self) -> rows.Profile:
+        if self._profile is None:
+            self._profile = rows.read_profile(self._table, self.session)
+        return self._profile
+
+    @property
     def history(self) -> Sequence[Said]:
         if self._history is None:
             table, session = self._table, self.session
@@ -75,6 +100,22 @@ class LiveTurn:
         if self._state is None:
             self._state = LiveState(self._table, self.session, self._limits)
         return self._state
+
+    async def step(self, name: str, fn: Callable[..., Any]) -> Any:
+        return await self._its_steps().step(name, fn)
+
+    async def approval(self, name: str, detail: Any = None) -> Approval:
+        return await self._its_steps().approval(name, detail)
+
+    def _its_steps(self) -> Steps:
+        if self._steps is None:  # few turns have any
+            self._steps = Steps(self._asker, self.session, self.seq, self.version, self._limits, self._alive)
+        return self._steps
+
+    @property
+    def refused(self) -> ResponderRefused | None:
+        """What its code was refused and may have caught: the turn fails all the same."""
+        return None if self._steps is None else self._steps.refused
 
     def report_usage(self, usage: Usage) -> None:
         self._call.usage = checked_usage(usage, self._limits.usage_bytes)
@@ -152,19 +193,11 @@ def events_back(table: View, session: SessionId) -> Iterator[AnyEvent]:
     """A session's events from the newest back, read as they are asked for."""
     start = rows.entry_key(session, 0)
     for _, raw in table.scan_back(start, start[:-8] + b"\xff" * 8):
-        yield _event_of(rows.entry_of(raw))
+        yield event_of(rows.entry_of(raw))
 
 
 def read_message(table: View, session: SessionId, seq: Seq) -> MessageAccepted | None:
     """The user's message with that seq, None when the event is another or missing."""
     entry = rows.read_entry(table, session, seq)
-    event = None if entry is None else _event_of(entry)
+    event = None if entry is None else event_of(entry)
     return event if isinstance(event, MessageAccepted) else None
-
-
-def _event_of(entry: rows.Entry) -> AnyEvent:
-    """Raises TableBroken for a row that this version cannot read: one of a newer version's, or a damaged one."""
-    try:
-        return codec.read_event(entry.value)
-    except (BadInput, UnknownFormat) as error:
-        raise TableBroken(f"a row cannot be read: {error}") from error

@@ -87,8 +87,8 @@ class Debts:
 
     def _run(self, session: SessionId, debt: Run, event: MessageAccepted | None) -> None:
         running = self._slots.open(session).head.running
-        if running is None or (running.turn, running.version) != (debt.turn, debt.version):
-            return  # its end is appended already, only not confirmed
+        if running is None or (running.turn, running.version) != (debt.turn, debt.version) or running.parked:
+            return  # its end, or what it waits for, is appended already, only not confirmed
         self._around.run(session, running, event if event is not None and event.seq == running.turn else None)
 
     def _interrupt(self, session: SessionId, debt: Interrupt) -> None:

@@ -63,6 +63,19 @@ def checked_usage(usage: Usage, most_bytes: int) -> Usage:
     return plain
 
 
+def checked_json(what: str, value: Any, most_bytes: int) -> Any:
+    """A value of user code's as every reader of the log will see it. Raises BadInput where it is no JSON, or too large."""
+    try:
+        raw = codec.write_json(value)
+    except BadInput as error:
+        raise BadInput(f"{what} cannot be recorded: {error}") from error
+    if b"null" in raw and codec.loses_a_number(value):
+        raise BadInput(f"{what} has a number that JSON does not know (nan or inf)")
+    if len(raw) > most_bytes:
+        raise BadInput(f"{what} has {len(raw)} bytes, at most {most_bytes} are allowed")
+    return msgspec.json.decode(raw)
+
+
 def _blocks(content: Any) -> Blocks:
     plain = _plain("content", content)
     if not isinstance(plain, list) or not all(isinstance(block, dict) for block in plain):

@@ -12,24 +12,30 @@ from collections.abc import Callable, Sequence
 from functools import wraps
 from typing import Concatenate, Final, ParamSpec
 
-from msgspec.structs import replace
-
 from chatstream.core import claims, codec, inbound
 from chatstream.core.commands import AnyCommand
 from chatstream.core.errors import BadCommand, LogError, RecordTooLarge, TableBroken
-from chatstream.core.events import AnyEvent, MessageAccepted, MessageScheduled, ReplyCancelled, SessionErased, is_public
-from chatstream.core.ids import InputPosition, Offset, PartitionNo, Seq, SessionId
+from chatstream.core.events import (
+    AnyEvent,
+    ApprovalRequested,
+    MessageAccepted,
+    MessageScheduled,
+    ReplyCancelled,
+    SessionErased,
+    StepCompleted,
+    is_public,
+)
+from chatstream.core.ids import InputPosition, Offset, PartitionNo, Seq, SessionId, Version
 from chatstream.core.limits import Limits
 from chatstream.core.partitioner import partition_of
 from chatstream.core.session import (
-    Completed,
     Decision,
     Duplicate,
-    Failed,
     Nothing,
     Outcome,
+    Parked,
     Running,
-    conclude,
+    Stepped,
     decide,
     evolve,
 )
@@ -40,6 +46,7 @@ from chatstream.engine.debts import Debts
 from chatstream.engine.desk import Answer, Refused, Repeated, answer_to
 from chatstream.engine.gaps import fold_gap
 from chatstream.engine.inputs import Inputs
+from chatstream.engine.progress import Done, Progress
 from chatstream.engine.projection import Projection
 from chatstream.engine.slots import Slot, Slots
 from chatstream.engine.surroundings import (
@@ -98,6 +105,7 @@ class Partition:
         self._debts = Debts(self, projection, self._slots, limits, around)
         self._appends = Appends(self, claim, projection.ownership, around)
         self._timers = Timers(self, self._appends, projection, self._slots, self._contexts, limits, around)
+        self._progress = Progress(self, self._slots, self._contexts, limits, around)
         self._touched: dict[SessionId, MessageAccepted | None] = {}
         self._answers: deque[tuple[int, bytes, Answer]] = deque()
         self._held_acks: deque[tuple[Pending, Offset]] | None = None
@@ -292,6 +300,8 @@ class Partition:
         self._touched[event.session] = event if isinstance(event, MessageAccepted) else None
         if isinstance(event, MessageScheduled):
             self._timers.scheduled(event)
+        elif isinstance(event, StepCompleted | ApprovalRequested):
+            self._progress.confirmed(event)
 
     @_ends_on_broken_table
     def settle(self) -> None:
@@ -300,6 +310,7 @@ class Partition:
             return
         self.projection.flush()
         self._advance()
+        self._progress.settle()
         touched, self._touched = self._touched, {}
         for session in touched:
             self._around.wake(session)
@@ -348,19 +359,16 @@ class Partition:
     @_ends_on_broken_table
     def finish(self, session: SessionId, turn: Seq, version: int, outcome: Outcome) -> None:
         """A turn's attempts are over."""
+        if not self.over:
+            self._progress.finish(session, turn, version, outcome)
+
+    @_ends_on_broken_table
+    def record(self, session: SessionId, turn: Seq, version: Version, what: Stepped | Parked, done: Done) -> None:
+        """A step of a turn has a result, or the turn waits for somebody."""
         if self.over:
-            return
-        slot = self._slots.open(session)
-        running = slot.head.running
-        if running is None or (running.turn, running.version) != (turn, version):
-            return  # cancelled meanwhile
-        if isinstance(outcome, Completed) and outcome.state:
-            outcome = replace(outcome, state_bytes=self._contexts.state_bytes(slot, outcome.state))
-        event = conclude(slot.head, running, outcome, self._around.now())
-        if len(codec.write_event(event)) > self._limits.event_bytes:
-            too_large = Failed(code="reply-too-large", detail=f"the reply is larger than {self._limits.event_bytes} bytes")
-            event = conclude(slot.head, running, too_large, self._around.now())
-        self.append(slot, event)
+            done(False)
+        else:
+            self._progress.record(session, turn, version, what, done)
 
     # -- the end --------------------------------------------------------------------------------------------------
 

@@ -8,7 +8,7 @@ from chatstream.core.claims import Headers
 from chatstream.core.errors import LogError, TableBroken
 from chatstream.core.events import AnyEvent, MessageAccepted
 from chatstream.core.ids import Offset, PartitionNo, Seq, SessionId, Version
-from chatstream.core.session import Outcome, Partial, Running
+from chatstream.core.session import Outcome, Parked, Partial, Running, Stepped
 from chatstream.core.times import at_ms
 from chatstream.engine.clock import rfc3339
 from chatstream.engine.desk import Answer
@@ -200,3 +200,15 @@ class Seat:
 
     def finish(self, session: SessionId, turn: Seq, version: Version, outcome: Outcome) -> None:
         self.writer.finish(session, turn, version, outcome)
+
+    def record(self, session: SessionId, turn: Seq, version: Version, what: Stepped | Parked) -> asyncio.Future[None]:
+        recorded: asyncio.Future[None] = self._loop.create_future()
+
+        def done(confirmed: bool) -> None:
+            if not confirmed:
+                recorded.cancel()
+            elif not recorded.done():
+                recorded.set_result(None)
+
+        self.writer.record(session, turn, version, what, done)
+        return recorded

@@ -55,7 +55,9 @@ class Timers:
         self.look()
 
     def scheduled(self, event: MessageScheduled) -> None:
-        """A message that is to be sent later was confirmed."""
+        """A message that is to be sent later was confirmed. A fork's copy is not sent."""
+        if event.copy:
+            return
         if not self._next_due or event.due < self._next_due:
             self._set_alarm(event.due)
 

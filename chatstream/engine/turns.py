@@ -6,6 +6,7 @@ A turn that waits for a free call is four numbers here; its message is read from
 import asyncio
 import logging
 from collections.abc import Callable
+from functools import partial
 from random import Random
 from typing import Final, Protocol
 
@@ -19,6 +20,7 @@ from chatstream.core.session import Completed, Failed, Outcome, Partial
 from chatstream.engine.calling import LiveTurn, read_message
 from chatstream.engine.feed import Delta, Feed
 from chatstream.engine.outcomes import checked_reply, failure_of, piece_bytes, plain_text
+from chatstream.engine.steps import Recording
 from chatstream.respond.failures import EMPTY_REPLY, NO_MESSAGE, REPLY_TOO_LARGE, TIMEOUT
 from chatstream.respond.port import Reply, Responder
 from chatstream.respond.retries import retry_wait_s
@@ -33,7 +35,7 @@ CANCEL_LOOKS: Final = 10
 Looks and not seconds: after a process that stood still, the call gets its turn first."""
 
 
-class Asker(Protocol):
+class Asker(Recording, Protocol):
     """The partition's side of a call."""
 
     @property
@@ -258,7 +260,8 @@ class Turns:
 
     async def _attempt(self, call: Call, message: MessageAccepted) -> Completed:
         """One call of the model. Raises ResponderError, whatever the responder raised."""
-        turn = LiveTurn(call, message, call.job.asker.table, self._limits, call.job.version)
+        job, alive = call.job, partial(self._sign_of_life, call)
+        turn = LiveTurn(call, message, job.asker, self._limits, job.version, alive)
         most = self._limits.detail_chars
         try:
             return await self._consume(call, turn)
@@ -277,6 +280,11 @@ class Turns:
         except (Exception, SystemExit) as error:
             # The responder is the user's code and may raise anything: the turn fails, the node does not.
             raise failure_of(error, most) from error
+
+    def _sign_of_life(self, call: Call) -> bool:
+        """Silence begins anew. False for a call that is over, whatever its code goes on doing."""
+        call.touched_s = self._loop.time()
+        return self._is_wanted(call)
 
     async def _consume(self, call: Call, turn: LiveTurn) -> Completed:
         reply: Reply | None = None
@@ -307,6 +315,8 @@ class Turns:
         call.index += 1
 
     def _completed(self, call: Call, turn: LiveTurn, reply: Reply) -> Completed:
+        if turn.refused is not None:
+            raise turn.refused
         text = "".join(call.parts) if reply.text is None else reply.text
         if not text and not reply.content:
             raise ResponderError("the model gave no text", failure=EMPTY_REPLY)

@@ -33,8 +33,9 @@ IDLE_S: Final = 30.0
 class AnthropicResponder:
     """Answers with a model of Anthropic, or whatever speaks its Messages API at base_url.
 
-    max_tokens: of one answer. base_url: None for ANTHROPIC_BASE_URL or the service itself. calls: at once, at most;
-    further ones wait for a connection. Raises BadSettings when there is no key.
+    model, system: for sessions that have none of their own. max_tokens: of one answer. base_url: None for
+    ANTHROPIC_BASE_URL or the service itself. calls: at once, at most; further ones wait for a connection. Raises
+    BadSettings when there is no key.
     """
 
     def __init__(
@@ -57,7 +58,7 @@ class AnthropicResponder:
         answer = Answer()
         try:
             # Leaving the block closes the stream, when the turn is cancelled too: nothing more is generated or charged.
-            async with await self._call(cast(list[MessageParam], messages)) as stream:
+            async with await self._call(turn, cast(list[MessageParam], messages)) as stream:
                 async for sent in stream.raw_events(stream.response):
                     if not sent.data:
                         continue
@@ -74,11 +75,11 @@ class AnthropicResponder:
         """Close all connections."""
         await self._client.close()
 
-    async def _call(self, messages: list[MessageParam]) -> anthropic.AsyncStream[RawMessageStreamEvent]:
+    async def _call(self, turn: Turn, messages: list[MessageParam]) -> anthropic.AsyncStream[RawMessageStreamEvent]:
         return await self._client.messages.create(
-            model=self._model,
+            model=turn.model or self._model,
             max_tokens=self._max_tokens,
-            system=self._system or anthropic.omit,
+            system=turn.system or self._system or anthropic.omit,
             messages=messages,
             # The conversation so far is the same at every turn: the service need not read it again.
             cache_control={"type": "ephemeral"},

@@ -18,6 +18,7 @@ EMPTY_REPLY: Final = "empty-reply"
 RESPONDER_ERROR: Final = "responder-error"
 CRASH_LOOP: Final = "crash-loop"
 REPLY_TOO_LARGE: Final = "reply-too-large"
+TOO_MANY_STEPS: Final = "too-many-steps"
 NO_MESSAGE: Final = "no-message"
 
 FAILURES: Final[dict[str, str]] = {
@@ -34,6 +35,7 @@ FAILURES: Final[dict[str, str]] = {
     RESPONDER_ERROR: "The responder's own code raised.",
     CRASH_LOOP: "Process after process died in the middle of this turn.",
     REPLY_TOO_LARGE: "The answer is larger than one event may be.",
+    TOO_MANY_STEPS: "The turn takes more steps and approvals than one may.",
     NO_MESSAGE: "What the turn answers is not in the conversation: a record that does not fit was written to the log.",
 }
 """Every code with what it means."""

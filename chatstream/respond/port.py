@@ -5,11 +5,12 @@ from typing import Any, Protocol
 
 import msgspec
 
+from chatstream.core.commands import Verdict
 from chatstream.core.events import Blocks, Usage
 from chatstream.core.ids import SessionId
 from chatstream.core.prompt import Said
 
-__all__ = ["Reply", "Responder", "ResponderFactory", "Said", "State", "Turn"]
+__all__ = ["Approval", "PlainTurn", "Reply", "Responder", "ResponderFactory", "Said", "State", "Step", "Turn"]
 
 
 class Reply(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -42,12 +43,37 @@ class State(Protocol):
         """All keys, sorted."""
 
 
-class Turn(Protocol):
-    """One user message to be answered.
+class Step(msgspec.Struct, frozen=True):
+    """What a step's function is told, if it takes an argument.
 
-    attempt: 1 for the first call of the model for this turn. The history is read when first asked for, in order,
-    without this turn's own message; it fits the prompt window (Limits.prompt_tokens). Reading it costs: leave it alone
-    where it is not needed. A responder that is not async uses its turn in a thread, so reads must be safe there.
+    key: `session/turn/version/name#n`, the same at every attempt. Hand it on as an idempotency key: a process may die
+    after the function did its work and before its result was recorded, and then the function runs again.
+    """
+
+    key: str
+
+
+class Approval(msgspec.Struct, frozen=True):
+    """What somebody decided, with what they said to it."""
+
+    decision: Verdict
+    comment: str = ""
+
+    @property
+    def approved(self) -> bool:
+        """Was it approved?"""
+        return self.decision == "approved"
+
+
+class Asked(Protocol):
+    """One user message to be answered: what async and plain responders are told of it.
+
+    session, seq and version name the turn for ever; seq is the message's number in its session, version is one more with
+    every retry and regenerate. attempt counts calls of the responder for the turn, from 1, and again from 1 after a
+    restart of the node or somebody's decision. system, model: the session's own, empty when nobody set them; a responder
+    should put them before its settings. history is what was said before, oldest first, without this turn's own message,
+    as much as fits the prompt window (Limits.prompt_tokens). It is read when first asked for, and reading costs: leave it
+    alone where it is not needed. A plain function uses its turn in a thread, so reads must be safe there.
     """
 
     @property
@@ -67,12 +93,58 @@ class Turn(Protocol):
     @property
     def metadata(self) -> dict[str, Any]: ...
     @property
+    def system(self) -> str: ...
+    @property
+    def model(self) -> str: ...
+    @property
     def history(self) -> Sequence[Said]: ...
     @property
     def state(self) -> State: ...
 
     def report_usage(self, usage: Usage) -> None:
         """Tell what has been charged so far, so that a cancelled turn's cost is recorded too."""
+
+
+class Turn(Asked, Protocol):
+    """A user message to be answered, as async responders have it."""
+
+    async def step(self, name: str, fn: Callable[..., Any]) -> Any:
+        """Do something once: fn's result, recorded before it is returned.
+
+        Every later attempt at this turn, on whatever node, gets the recorded result and does not call fn. So a responder
+        whose process dies goes on where it was, if it does in steps what costs, what must not happen twice, and what
+        gives something else each time (a call of a model, a purchase, the time). Between its steps it has to do the same
+        at every attempt.
+
+        name: of your choice, characters of an id; using one again in an attempt makes a further step (`#2`). fn: async
+        or not, called without arguments, or with a Step when it takes one argument. An async responder's plain fn
+        blocks the event loop, a plain responder's does not. Its result is any JSON value of up to Limits.step_bytes,
+        and comes back as JSON has it: a tuple as a list. What fn raises is raised here and not recorded.
+        Raises BadInput for a name that is none, ResponderRefused (which fails the turn) for a result that cannot be
+        recorded, after Limits.steps of them, or where another kind of step is recorded under the name.
+        """
+
+    async def approval(self, name: str, detail: Any = None) -> Approval:
+        """Wait for a person: what was decided, now or days ago.
+
+        The first time, this call does not return: the question is recorded and the turn is `parked`. Nothing of it stays
+        in memory, no time of it is counted and no attempt; it can be cancelled and interrupted. When somebody decided
+        (`approve` on chat.messages or POST …/approvals/{name}), the responder runs again from the top, gets the results of
+        its steps, and this call returns.
+
+        name: as in step, and counted together with steps. detail: any JSON value that tells people what they decide on.
+        Raises as step does. It ends the attempt by a cancellation, which has to pass: do not catch it.
+        """
+
+
+class PlainTurn(Asked, Protocol):
+    """A user message to be answered, as plain functions have it: they run in a thread, which step and approval block."""
+
+    def step(self, name: str, fn: Callable[..., Any]) -> Any:
+        """As Turn.step; fn runs in the same thread."""
+
+    def approval(self, name: str, detail: Any = None) -> Approval:
+        """As Turn.approval. It ends the attempt by blocking.TurnOver, which has to pass."""
 
 
 class Responder(Protocol):

@@ -9,7 +9,8 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, 
 from typing import Any
 
 from chatstream.core.errors import BadSettings, ResponderRefused
-from chatstream.respond.port import Reply, Responder, Turn
+from chatstream.respond.blocking import BlockingTurn
+from chatstream.respond.port import PlainTurn, Reply, Responder, Turn
 from chatstream.respond.threads import Threads
 
 
@@ -28,7 +29,7 @@ class UserResponder:
 
     async def respond(self, turn: Turn) -> AsyncIterator[str | Reply]:
         """What the user's code gives, piece by piece. Raises what it raises, and ResponderRefused for other types."""
-        pieces = self._in_loop(turn) if self._is_async else self._threads.run(lambda: _pull(self._respond, turn))
+        pieces = self._in_loop(turn) if self._is_async else self._in_thread(turn)
         try:
             async for piece in pieces:
                 yield _checked(piece)
@@ -41,6 +42,16 @@ class UserResponder:
             closing = self._close()
             if inspect.isawaitable(closing):
                 await closing
+
+    async def _in_thread(self, turn: Turn) -> AsyncGenerator[Any, None]:
+        plain = BlockingTurn(turn)
+        pieces = self._threads.run(lambda: _pull(self._respond, plain))
+        try:
+            async for piece in pieces:
+                yield piece
+        finally:
+            plain.leave()
+            await pieces.aclose()
 
     async def _in_loop(self, turn: Turn) -> AsyncGenerator[Any, None]:
         result = self._respond(turn)
@@ -96,7 +107,7 @@ def _is_async(respond: Callable[..., Any]) -> bool:
     return any(inspect.isasyncgenfunction(one) or inspect.iscoroutinefunction(one) for one in called)
 
 
-def _pull(respond: Callable[[Turn], Any], turn: Turn) -> Iterator[Any]:
+def _pull(respond: Callable[[Any], Any], turn: PlainTurn) -> Iterator[Any]:
     """In the thread: the function's result as pieces. A generator may also `return` its last one."""
     result = respond(turn)
     if isinstance(result, Generator):

@@ -13,7 +13,9 @@ import msgspec
 from msgspec.structs import replace
 
 from chatstream.core import codec
+from chatstream.core.errors import BadInput, TableBroken, UnknownFormat
 from chatstream.core.events import (
+    AnyEvent,
     ApprovalRequested,
     Blocks,
     MessageAccepted,
@@ -109,6 +111,14 @@ class Standing(NamedTuple):
 
     status: MessageStatus
     position: int | None
+
+
+def event_of(entry: rows.Entry) -> AnyEvent:
+    """Raises TableBroken for a row that this version cannot read: one of a newer version's, or a damaged one."""
+    try:
+        return codec.read_event(entry.value)
+    except (BadInput, UnknownFormat) as error:
+        raise TableBroken(f"a row cannot be read: {error}") from error
 
 
 def head(view: View, session: SessionId) -> Session:
@@ -215,7 +225,7 @@ def approval(view: View, now: Session) -> ApprovalRequested | None:
         return None
     seq = rows.read_step(view, now.session, running.turn, running.version, running.parked)
     entry = None if seq is None else rows.read_entry(view, now.session, seq)
-    event = None if entry is None else codec.read_event(entry.value)
+    event = None if entry is None else event_of(entry)
     return event if isinstance(event, ApprovalRequested) else None
 
 

@@ -184,9 +184,9 @@ MUTANTS: Final = (
     ),
     Mutant(
         "a turn may end twice",
-        "engine.partition",
-        "if running is None or (running.turn, running.version) != (turn, version):\n            return",
-        "if running is None:\n            return",
+        "engine.progress",
+        "return running if running is not None and (running.turn, running.version) == (turn, version) else None",
+        "return running",
         "engine_partition.py::test_an_outcome_for_a_turn_that_is_not_the_running_one_is_dropped",
     ),
     Mutant(

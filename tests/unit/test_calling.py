@@ -1,5 +1,6 @@
 """A turn and its state as a responder sees them, at the edges."""
 
+import asyncio
 from typing import Any
 
 import msgspec
@@ -8,7 +9,7 @@ import pytest
 from chatstream.core.codec import NESTING_MAX
 from chatstream.core.errors import BadInput, TableBroken
 from chatstream.core.events import Usage
-from chatstream.core.ids import PartitionNo, Seq, SessionId
+from chatstream.core.ids import PartitionNo, Seq, SessionId, Version
 from chatstream.core.limits import Limits
 from chatstream.core.session import Session
 from chatstream.engine.calling import STATE_KEY_CHARS_MAX, LiveState, LiveTurn, read_message
@@ -26,6 +27,14 @@ class Call:
     usage: Usage | None = None
 
 
+class NoRecording:
+    def __init__(self, table: MemoryTable) -> None:
+        self.table = table
+
+    def record(self, *which: object) -> asyncio.Future[None]:
+        raise AssertionError(f"nobody takes a step here: {which}")
+
+
 def table_of(*changes: Change) -> MemoryTable:
     table = MemoryTableStore().open(PartitionNo(0))
     table.write(changes)
@@ -37,7 +46,7 @@ def state_of(*changes: Change, session: SessionId = ALICE) -> LiveState:
 
 
 def turn_of(table: MemoryTable) -> LiveTurn:
-    return LiveTurn(Call(), accepted(1), table, LIMITS, 1)
+    return LiveTurn(Call(), accepted(1), NoRecording(table), LIMITS, Version(1), lambda: True)
 
 
 @pytest.mark.parametrize(
@@ -163,3 +172,11 @@ def test_a_row_that_cannot_be_read_means_a_broken_table(value: bytes) -> None:
 def test_a_head_that_cannot_be_read_means_a_broken_table(raw: bytes) -> None:
     with pytest.raises(TableBroken):
         state_of((rows.head_key(ALICE), raw))
+
+
+def test_a_sessions_own_system_prompt_and_model_are_told_and_empty_when_nobody_set_them() -> None:
+    turn = turn_of(table_of())
+    assert (turn.system, turn.model) == ("", "")
+    changes = ((rows.profile_key(ALICE, "system"), b'"be brief"'), (rows.profile_key(ALICE, "model"), b'"small"'))
+    turn = turn_of(table_of(*changes))
+    assert (turn.system, turn.model) == ("be brief", "small")

@@ -71,6 +71,12 @@ async def test_the_request_is_what_the_service_expects() -> None:
     assert api.headers[0]["authorization"] == "Bearer a-key-of-the-test"
 
 
+async def test_a_sessions_own_system_prompt_and_model_come_before_the_settings() -> None:
+    async with serving(system="Be brief.") as (api, responder):
+        await answer(responder, FakeTurn("three", system="Be long.", model="another-model"))
+    assert (api.requests[0]["system"], api.requests[0]["model"]) == ("Be long.", "another-model")
+
+
 async def test_without_a_system_prompt_none_is_sent() -> None:
     async with serving() as (api, responder):
         await answer(responder, FakeTurn())

@@ -35,6 +35,9 @@ class Desk:
 
     def started(self, *which: object) -> None: ...
 
+    def record(self, *which: object) -> asyncio.Future[None]:
+        raise AssertionError(f"nobody takes a step here: {which}")
+
     def broken(self, error: TableBroken) -> None:
         self.errors.append(error)
 

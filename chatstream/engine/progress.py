@@ -1,0 +1,78 @@
+"""What running turns come to, made into events: their ends, and on the way their steps and what they ask people."""
+
+from collections.abc import Callable
+
+from msgspec.structs import replace
+
+from chatstream.core import codec
+from chatstream.core.events import ApprovalRequested, StepCompleted
+from chatstream.core.head import Running
+from chatstream.core.ids import Seq, SessionId, Version
+from chatstream.core.limits import Limits
+from chatstream.core.session import Completed, Failed, Outcome, Parked, Stepped, conclude, step
+from chatstream.engine.contexts import Contexts
+from chatstream.engine.debts import Appender
+from chatstream.engine.slots import Slot, Slots
+from chatstream.engine.surroundings import Surroundings
+
+Done = Callable[[bool], None]
+"""Told when a step is confirmed; with False when its turn is over and nothing was recorded."""
+
+
+class Progress:
+    """The running turns of one partition. A turn's call is told of a step only when that is confirmed and in the table."""
+
+    def __init__(self, writer: Appender, slots: Slots, contexts: Contexts, limits: Limits, around: Surroundings) -> None:
+        self._writer = writer
+        self._slots = slots
+        self._contexts = contexts
+        self._limits = limits
+        self._around = around
+        self._waiting: dict[tuple[SessionId, Seq], Done] = {}
+        self._confirmed: list[StepCompleted | ApprovalRequested] = []
+
+    def _running(self, slot: Slot, turn: Seq, version: int) -> Running | None:
+        """The slot's running turn, if it is that one: it may have been cancelled meanwhile."""
+        running = slot.head.running
+        return running if running is not None and (running.turn, running.version) == (turn, version) else None
+
+    def finish(self, session: SessionId, turn: Seq, version: int, outcome: Outcome) -> None:
+        """A turn's attempts are over. Raises TableBroken."""
+        slot = self._slots.open(session)
+        running = self._running(slot, turn, version)
+        if running is None or running.parked:  # parked: its code went on without an answer to what it asked
+            return
+        if isinstance(outcome, Completed) and outcome.state:
+            outcome = replace(outcome, state_bytes=self._contexts.state_bytes(slot, outcome.state))
+        event = conclude(slot.head, running, outcome, self._around.now())
+        if len(codec.write_event(event)) > self._limits.event_bytes:
+            too_large = Failed(code="reply-too-large", detail=f"the reply is larger than {self._limits.event_bytes} bytes")
+            event = conclude(slot.head, running, too_large, self._around.now())
+        self._writer.append(slot, event)
+
+    def record(self, session: SessionId, turn: Seq, version: Version, what: Stepped | Parked, done: Done) -> None:
+        """A step of a turn has a result, or the turn waits for somebody. Raises TableBroken."""
+        slot = self._slots.open(session)
+        running = self._running(slot, turn, version)
+        if running is None:
+            done(False)
+        elif not (running.parked and isinstance(what, Parked)):
+            event = step(slot.head, running, what, self._around.now())
+            self._waiting[session, event.seq] = done
+            self._writer.append(slot, event)
+        # One question at a time: when it is decided the responder runs again, and asks the other one then.
+
+    def confirmed(self, event: StepCompleted | ApprovalRequested) -> None:
+        """An appended step was confirmed; it is told with `settle`, when it is in the table. A fork's copy is nobody's."""
+        if not event.copy:
+            self._confirmed.append(event)
+
+    def settle(self) -> None:
+        """Tell what is confirmed to whoever recorded it, and end the calls of turns that are parked now."""
+        if not self._confirmed:
+            return
+        confirmed, self._confirmed = self._confirmed, []
+        for event in confirmed:
+            if isinstance(event, ApprovalRequested):
+                self._around.stop(event.session)
+            self._waiting.pop((event.session, event.seq))(True)
