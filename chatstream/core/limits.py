@@ -37,6 +37,10 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """Appended but unconfirmed events of one partition; at that many its input is paused."""
     unconfirmed_bytes: int = 64 * MIB
     """The same by size."""
+    deferred_records: int = 1_000
+    """Commands of one partition that wait in memory until the fork they are for is whole; at that many its input is paused."""
+    deferred_bytes: int = 16 * MIB
+    """The same by size."""
     event_bytes: int = 8 * MIB - 64 * KIB
     """One event as JSON: a larger reply fails as `reply-too-large`. Leaves room for key and headers in chat.events."""
     usage_bytes: int = 16 * KIB

@@ -1,11 +1,12 @@
-"""What the sessions of a partition owe the world, paid: turns are run, and those are ended that something else ended.
+"""What the sessions of a partition owe the world, paid: turns are run, those are ended that something else
+ended, and forks are made whole.
 
 Everything is read off the confirmed state, so whatever happens in between, it is found again.
 """
 
-from typing import Protocol, assert_never
+from typing import assert_never
 
-from chatstream.core.events import AnyEvent, MessageAccepted
+from chatstream.core.events import MessageAccepted
 from chatstream.core.head import find_owed
 from chatstream.core.ids import SessionId
 from chatstream.core.limits import Limits
@@ -20,28 +21,23 @@ from chatstream.core.session import (
     react,
     resume,
 )
+from chatstream.engine.copying import Copies
 from chatstream.engine.projection import Projection
-from chatstream.engine.slots import Slot, Slots
+from chatstream.engine.slots import Appender, Slots
 from chatstream.engine.surroundings import Surroundings
 from chatstream.table import rows
-
-
-class Appender(Protocol):
-    """The partition's writer. over: it has ended."""
-
-    over: bool
-
-    def append(self, slot: Slot, event: AnyEvent) -> None:
-        """Append an event that no command caused."""
 
 
 class Debts:
     """The debts of one partition's sessions."""
 
-    def __init__(self, writer: Appender, projection: Projection, slots: Slots, limits: Limits, around: Surroundings) -> None:
+    def __init__(
+        self, writer: Appender, projection: Projection, slots: Slots, copies: Copies, limits: Limits, around: Surroundings
+    ) -> None:
         self._writer = writer
         self._projection = projection
         self._slots = slots
+        self._copies = copies
         self._limits = limits
         self._around = around
 
@@ -81,7 +77,7 @@ class Debts:
                 case Interrupt():
                     self._interrupt(session, debt)
                 case Copy():
-                    raise NotImplementedError
+                    self._copies.owe(session)
                 case _:
                     assert_never(debt)
 

@@ -14,7 +14,7 @@ from typing import Concatenate, Final, ParamSpec
 
 from chatstream.core import claims, codec, inbound
 from chatstream.core.commands import AnyCommand
-from chatstream.core.errors import BadCommand, LogError, RecordTooLarge, TableBroken
+from chatstream.core.errors import BadCommand, LogError, TableBroken
 from chatstream.core.events import (
     AnyEvent,
     ApprovalRequested,
@@ -25,7 +25,7 @@ from chatstream.core.events import (
     StepCompleted,
     is_public,
 )
-from chatstream.core.ids import InputPosition, Offset, PartitionNo, Seq, SessionId, Version
+from chatstream.core.ids import InputPosition, Offset, Seq, SessionId, Version
 from chatstream.core.limits import Limits
 from chatstream.core.partitioner import partition_of
 from chatstream.core.session import (
@@ -40,9 +40,11 @@ from chatstream.core.session import (
     evolve,
 )
 from chatstream.engine.appends import Appends
-from chatstream.engine.aside import dead_letter, forward_headers, place_of
+from chatstream.engine.aside import Aside, place_of
 from chatstream.engine.contexts import Contexts
+from chatstream.engine.copying import Copies
 from chatstream.engine.debts import Debts
+from chatstream.engine.deferred import Deferred
 from chatstream.engine.desk import Answer, Refused, Repeated, answer_to
 from chatstream.engine.gaps import fold_gap
 from chatstream.engine.inputs import Inputs
@@ -60,7 +62,7 @@ from chatstream.engine.surroundings import (
     broken_table,
 )
 from chatstream.engine.timers import Timers
-from chatstream.log.port import Record, Topic
+from chatstream.log.port import Record
 
 log = logging.getLogger(__name__)
 P = ParamSpec("P")
@@ -102,7 +104,9 @@ class Partition:
         self._around = around
         self._slots = Slots(projection, limits.cached_sessions)
         self._contexts = Contexts(projection, self._slots, partitions, limits, around)
-        self._debts = Debts(self, projection, self._slots, limits, around)
+        self._copies = Copies(self, projection, self._slots, limits)
+        self._deferred = Deferred(limits)
+        self._debts = Debts(self, projection, self._slots, self._copies, limits, around)
         self._appends = Appends(self, claim, projection.ownership, around)
         self._timers = Timers(self, self._appends, projection, self._slots, self._contexts, limits, around)
         self._progress = Progress(self, self._slots, self._contexts, limits, around)
@@ -111,6 +115,7 @@ class Partition:
         self._held_acks: deque[tuple[Pending, Offset]] | None = None
         self._paused = False
         self.inputs: Final = Inputs(projection.ownership.position)
+        self._aside = Aside(self.number, self.inputs, limits, around, self._on_settled)
 
     # -- inbound records ------------------------------------------------------------------------------------------
 
@@ -138,16 +143,21 @@ class Partition:
             if slot is None:
                 home = partition_of(record.key or b"", self._partitions)
                 if home != self.number:
-                    self._forward(record, at, home, forwarded)
+                    self._aside.forward(record, at, home, forwarded)
                     return
                 slot = self._slots.open(session)
             command = inbound.read_command(record.value, place_of(self.number, at, forwarded), self._limits)
+            if at <= slot.head.last_input:
+                return  # decided already
             if slot.head.erased:
                 raise BadCommand("session-erased", "the session was erased")
         except BadCommand as error:
             self._bury(record, at, error, waiter)
             return
-        if at > slot.head.last_input:
+        if slot.head.copying is not None:
+            self._deferred.add(session, record, at)
+            self.inputs.defer(at)
+        else:
             self._decide(slot, command, at, now, record.at_ms, waiter)
 
     def _decide(self, slot: Slot, command: AnyCommand, at: InputPosition, now: str, sent_ms: int, waiter: bytes | None) -> None:
@@ -166,47 +176,20 @@ class Partition:
             if running is not None and _ends(decision, running):
                 self._around.stop(slot.head.session)
 
-    def _forward(self, record: Record, at: InputPosition, home: PartitionNo, forwarded: bytes | None) -> None:
-        if forwarded is not None:
-            self._bury(record, at, BadCommand("misrouted", "the record was forwarded once and is still not at home"), None)
+    def _on_settled(self, at: InputPosition, doubt: Doubt | None) -> None:
+        """What was set aside for this record was acknowledged, or it is doubtful whether it is there."""
+        if self.over:
             return
-        try:
-            self._set_aside(at, Topic.MESSAGES, home, record.key, record.value, forward_headers(record, self.number, at))
-        except RecordTooLarge as error:
-            # It filled its record to the brim, and there is no room for the header.
-            self._bury(record, at, BadCommand("too-large", f"the record cannot be forwarded: {error}"), None)
-
-    def _bury(self, record: Record, at: InputPosition, why: BadCommand, waiter: bytes | None) -> None:
-        log.warning("partition %d, offset %d of chat.messages: %s: %s", self.number, record.offset, why.reason, why)
-        key, value, headers = dead_letter(record, self.number, why, self._limits.dead_letter_bytes)
-        self._answer_later(waiter, Refused(why.reason))
-        self._set_aside(at, Topic.DEAD_LETTERS, PartitionNo(0), key, value, headers)
-
-    def _set_aside(
-        self,
-        at: InputPosition,
-        topic: Topic,
-        partition: PartitionNo,
-        key: bytes | None,
-        value: bytes | None,
-        headers: claims.Headers,
-    ) -> None:
-        def done(landed: bool) -> None:
-            if self.over:
-                return
-            if not landed:
-                self._end(Doubt(f"a record for {topic} was not acknowledged", producer=False))
-                return
+        if doubt is not None:
+            self._end(doubt)
+        else:
             self.inputs.settled(at)
             self._advance()
 
-        self.inputs.set_aside(at)
-        try:
-            self._around.set_aside(topic, partition, key, value, headers, done)
-        except LogError as error:
-            if topic is Topic.MESSAGES and isinstance(error, RecordTooLarge):
-                raise
-            self._end(Doubt(f"a record for {topic} could not be sent: {error}", producer=False))
+    def _bury(self, record: Record, at: InputPosition, why: BadCommand, waiter: bytes | None) -> None:
+        log.warning("partition %d, offset %d of chat.messages: %s: %s", self.number, record.offset, why.reason, why)
+        self._answer_later(waiter, Refused(why.reason))
+        self._aside.bury(record, at, why)
 
     # -- appending ------------------------------------------------------------------------------------------------
 
@@ -318,7 +301,18 @@ class Partition:
             self._debts.pay(session, event)
         if self._timers.behind and not self.over:
             self._timers.look()
+        for fork in self._copies.go_on():
+            self._decide_deferred(fork)
         self._watch_limits()
+
+    def _decide_deferred(self, fork: SessionId) -> None:
+        """The fork is whole, if only in memory: what it was asked meanwhile is decided before anything that comes now."""
+        now = self._around.now()
+        for record, at in self._deferred.release(fork):
+            if self.over:
+                return
+            self._take(record, at, now)
+            self.inputs.decided_late(at, self._appends.made)
 
     def _advance(self) -> None:
         self.inputs.advance(self._appends.confirmed)
@@ -333,10 +327,11 @@ class Partition:
 
     def _watch_limits(self) -> None:
         count, size_bytes, limits = len(self._appends), self._appends.size_bytes, self._limits
-        if not self._paused and (count >= limits.unconfirmed_records or size_bytes >= limits.unconfirmed_bytes):
-            self._paused = True
-            self._around.set_paused(True)
-        elif self._paused and count * 2 <= limits.unconfirmed_records and size_bytes * 2 <= limits.unconfirmed_bytes:
+        if not self._paused:
+            if count >= limits.unconfirmed_records or size_bytes >= limits.unconfirmed_bytes or self._deferred.full:
+                self._paused = True
+                self._around.set_paused(True)
+        elif count * 2 <= limits.unconfirmed_records and size_bytes * 2 <= limits.unconfirmed_bytes and self._deferred.roomy:
             self._paused = False
             self._around.set_paused(False)
 

@@ -11,8 +11,7 @@ from chatstream.core.ids import Seq, SessionId, Version
 from chatstream.core.limits import Limits
 from chatstream.core.session import Completed, Failed, Outcome, Parked, Stepped, conclude, step
 from chatstream.engine.contexts import Contexts
-from chatstream.engine.debts import Appender
-from chatstream.engine.slots import Slot, Slots
+from chatstream.engine.slots import Appender, Slot, Slots
 from chatstream.engine.surroundings import Surroundings
 
 Done = Callable[[bool], None]

@@ -1,6 +1,7 @@
 """Sessions in use: each with everything appended to it, confirmed or not, so that deciding never waits for an ack."""
 
 from collections import deque
+from typing import Protocol
 
 import msgspec
 
@@ -65,3 +66,12 @@ class Slots:
             return None
         unconfirmed = slot.ids.get(message_id)
         return unconfirmed if unconfirmed is not None else self._projection.seq_of(slot.head.session, message_id)
+
+
+class Appender(Protocol):
+    """The partition's writer. over: it has ended."""
+
+    over: bool
+
+    def append(self, slot: Slot, event: AnyEvent) -> None:
+        """Append an event that no command caused."""

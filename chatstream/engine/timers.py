@@ -14,9 +14,8 @@ from chatstream.core.limits import Limits
 from chatstream.core.session import send_due
 from chatstream.engine.appends import Appends
 from chatstream.engine.contexts import Contexts
-from chatstream.engine.debts import Appender
 from chatstream.engine.projection import Projection
-from chatstream.engine.slots import Slots
+from chatstream.engine.slots import Appender, Slots
 from chatstream.engine.surroundings import Surroundings
 from chatstream.table import rows
 
