@@ -124,6 +124,12 @@ class PartitionRefused(ChatstreamError):
     code = "partition-refused"
 
 
+class Erased(ChatstreamError):
+    """The session was erased: there is nothing to read of it, and its id is never used again."""
+
+    code = "session-erased"
+
+
 class TooManyReaders(ChatstreamError):
     """The node holds as many waiting readers as it may: come back later."""
 

@@ -13,7 +13,7 @@ import msgspec
 from msgspec.structs import replace
 
 from chatstream.core import codec
-from chatstream.core.errors import BadInput, TableBroken, UnknownFormat
+from chatstream.core.errors import BadInput, Erased, TableBroken, UnknownFormat
 from chatstream.core.events import (
     AnyEvent,
     ApprovalRequested,
@@ -122,13 +122,16 @@ def event_of(entry: rows.Entry) -> AnyEvent:
 
 
 def head(view: View, session: SessionId) -> Session:
-    """The session's head; last_seq is 0 for one nobody has heard of."""
-    return rows.read_head(view, session)
+    """The session's head; last_seq is 0 for one nobody has heard of. Raises Erased, as every read here does."""
+    found = rows.read_head(view, session)
+    if found.erased:
+        raise Erased(f"session {session} was erased")
+    return found
 
 
 def events(view: View, session: SessionId, after_seq: int, limit: int, most_bytes: int = PAGE_BYTES) -> Events:
     """Events behind after_seq, at most `limit` and not many more bytes than most_bytes; view: a snapshot."""
-    last_seq = rows.read_head(view, session).last_seq
+    last_seq = head(view, session).last_seq
     stop = min(after_seq + limit, last_seq)
     values: list[bytes] = []
     size_bytes = 0
@@ -147,7 +150,7 @@ def conversation(
     view: View, session: SessionId, limit: int, before: int | None = None, after: int | None = None
 ) -> Conversation:
     """A page of messages: the newest, or those right before, or right after, a seq (give one of them). view: a snapshot."""
-    now = rows.read_head(view, session)
+    now = head(view, session)
     if after is not None:
         return _forward(view, now, limit, after)
     return _backward(view, now, limit, now.last_seq + 1 if before is None else min(before, now.last_seq + 1))

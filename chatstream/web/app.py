@@ -6,7 +6,7 @@ from aiohttp import web
 
 from chatstream.core.limits import Limits
 from chatstream.engine.desk import Desk
-from chatstream.web import cancelling, events, health, sending, sessions
+from chatstream.web import cancelling, erasing, events, forking, health, sending, sessions
 from chatstream.web.bodies import body_bytes_most
 from chatstream.web.boundary import Boundary
 from chatstream.web.metrics import HttpMetrics
@@ -45,9 +45,11 @@ def routes() -> list[web.RouteDef]:
         web.get("/readyz", health.readyz),
         web.get("/metrics", health.metrics),
         web.get(SESSION, sessions.get_session),
+        web.delete(SESSION, erasing.delete_session),
         web.get(SESSION + "/messages", sessions.get_messages),
         web.post(SESSION + "/messages", sending.post_message),
         web.post(SESSION + "/cancel", cancelling.post_cancel),
+        web.post(SESSION + "/fork", forking.post_fork),
         web.get(SESSION + "/events", events.get_events, allow_head=False),
         web.head(SESSION + "/events", events.head_events),
     ]

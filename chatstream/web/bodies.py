@@ -1,6 +1,6 @@
 """The body of a POST as a command."""
 
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 from uuid import uuid4
 
 import msgspec
@@ -47,21 +47,30 @@ def read_message(headers: CIMultiDictProxy[str], body: bytes, limits: Limits) ->
     return replace(command, command_id=chosen, message_id=chosen)
 
 
+_C = TypeVar("_C", bound=AnyCommand)
+
+
 def read_cancel(headers: CIMultiDictProxy[str], body: bytes, limits: Limits) -> Cancel:
     """A body, which may be empty, as a cancel with an id. Raises as read_message does."""
+    return read_act(headers, body, limits, Cancel)
+
+
+def read_act(headers: CIMultiDictProxy[str], body: bytes, limits: Limits, kind: type[_C]) -> _C:
+    """A body, which may be empty, as a command of one kind, with an id. Raises as read_message does."""
     if body and not _is_json(headers.get("Content-Type"), body):
-        raise Problem(415, "unsupported-media-type", "say what to cancel as application/json, or nothing")
+        raise Problem(415, "unsupported-media-type", "say what is asked as application/json, or nothing")
     try:
         fields = msgspec.json.decode(body or b"{}", type=dict[str, Any])
     except msgspec.ValidationError as error:
         raise Problem(400, "bad-command", str(error)) from error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise Problem(400, "malformed-json", f"the body is not JSON: {error}") from error
-    if fields.setdefault("type", "cancel") != "cancel":
-        raise Problem(400, "bad-command", "only cancels are sent here")
-    # Through the codec, so that what a cancel may be is checked in one place.
+    tag = kind.__struct_config__.tag
+    if fields.setdefault("type", tag) != tag:
+        raise Problem(400, "bad-command", f"only commands of type {tag} are sent here")
+    # Through the codec, so that what a command may be is checked in one place.
     command = inbound.read_json_command(msgspec.json.encode(fields), limits)
-    assert isinstance(command, Cancel)
+    assert isinstance(command, kind)
     return replace(command, command_id=_chosen_id(command.command_id, headers))
 
 

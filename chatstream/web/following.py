@@ -13,6 +13,7 @@ from chatstream.core.errors import ChatstreamError
 from chatstream.core.ids import SessionId
 from chatstream.engine.desk import Desk
 from chatstream.engine.feed import Watch
+from chatstream.table import reads
 from chatstream.table.reads import Events
 from chatstream.web.paging import read_page
 from chatstream.web.problems import stopping
@@ -43,7 +44,7 @@ async def follow(request: web.Request, session: SessionId, after_seq: int | None
     app = request.app
     desk, settings = app[DESK], app[SETTINGS]
     request[HELD] = True
-    await table_of(desk, session, settings.restore_hold_s)
+    reads.head(await table_of(desk, session, settings.restore_hold_s), session)  # 410 for an erased one, before it begins
     if desk.stopping or desk.feed.closed:
         raise stopping(settings.retry_after_s)
     with desk.feed.watch(session) as watch:

@@ -11,6 +11,7 @@ from chatstream.core.errors import (
     BadCommand,
     BadInput,
     ChatstreamError,
+    Erased,
     LogUnavailable,
     NotOwner,
     OutcomeUnknown,
@@ -110,6 +111,10 @@ _BUSY: Final[tuple[tuple[type[ChatstreamError], str], ...]] = (
 _STATUS_OF_REASON: Final = {
     "turn-in-progress": 409,
     "not-running": 409,
+    "session-exists": 409,
+    "no-such-session": 404,
+    "no-such-message": 404,
+    "other-partition": 422,
     "queue-full": 429,
     "session-erased": 410,
     "too-large": 413,
@@ -119,6 +124,10 @@ _STATUS_OF_REASON: Final = {
 _DETAIL_OF_REASON: Final = {
     "turn-in-progress": "a turn is running and the message was sent with on_busy=reject; send it again when it has ended",
     "not-running": "there is no such turn to cancel: it has ended, or there never was one",
+    "session-exists": "there is such a session, or there was: give the new one another id",
+    "no-such-session": "there is no such session",
+    "no-such-message": "the session has no event of that number",
+    "other-partition": "a fork stays on its source's partition: leave the id out, and one of it is made",
     "queue-full": "the session has as many waiting turns as it may; the id stays free: send it again later",
     "too-far": "the message is to be sent later than messages may be",
     "session-erased": "the session was erased; its id is never used again",
@@ -134,6 +143,8 @@ def of_error(error: ChatstreamError, retry_after_s: int) -> Problem:
             return Problem(421, error.code, str(error), retryable=True, extra=extra)
         case PartitionRefused():
             return Problem(503, error.code, str(error))
+        case Erased():
+            return Problem(410, error.code, _DETAIL_OF_REASON[error.code])
         case RecordTooLarge():
             return Problem(413, "too-large", str(error))
         case BadCommand():

@@ -6,7 +6,7 @@ from chatstream.core.errors import OutcomeUnknown, TableBroken
 from chatstream.core.events import AnyEvent
 from chatstream.core.ids import SessionId
 from chatstream.engine.desk import Accepted, Desk, Refused, Repeated, Unnumbered
-from chatstream.table import rows
+from chatstream.table import reads, rows
 from chatstream.table.port import View
 from chatstream.web import problems
 from chatstream.web.problems import Problem
@@ -41,9 +41,10 @@ async def submit(
 
 
 def event_at(view: View, session: SessionId, seq: int) -> AnyEvent:
-    """The event that an answer or a row named. Raises TableBroken when it is not there."""
+    """The event that an answer or a row named. Raises Erased, or TableBroken when it is not there."""
     entry = rows.read_entry(view, session, seq)
     if entry is None:
+        reads.head(view, session)
         raise TableBroken(f"event {seq} of session {session} is missing in the table")
     return codec.read_event(entry.value)
 

@@ -73,21 +73,26 @@ async def wait_for_end(desk: Desk, watch: Watch, sent: Sent, wait_s: float) -> r
     """How the turn of a message ended, waiting up to wait_s for it; None at the limit.
 
     watch: entered before the message was sent. Also None when the node stops or loses the partition: the message is
-    stored, and the reply will be recorded elsewhere.
+    stored, and the reply will be recorded elsewhere. Raises Erased when the session is erased meanwhile.
     """
     loop = asyncio.get_running_loop()
     ends_at_s = loop.time() + wait_s
+    woken = False
     while True:
         watch.forget()
         try:
-            ending = _ending(desk.table(sent.session), sent)
+            table = desk.table(sent.session)
+            ending = _ending(table, sent)
+            if ending is None and woken:
+                reads.head(table, sent.session)
         except (NotOwner, PartitionRefused):
             return None
         except (Restoring, TableBroken):
             ending = None
         if ending is not None or desk.stopping or desk.feed.closed:
             return ending
-        if not await watch.wait(ends_at_s - loop.time()):
+        woken = await watch.wait(ends_at_s - loop.time())
+        if not woken:
             return None
 
 

@@ -3,8 +3,10 @@
 import asyncio
 from collections.abc import Callable
 
+from msgspec.structs import replace
+
 from chatstream.core import codec
-from chatstream.core.commands import AnyCommand, Cancel, Message
+from chatstream.core.commands import AnyCommand, Cancel, Fork, Message
 from chatstream.core.events import AnyEvent, MessageRefused, MessageScheduled
 from chatstream.core.ids import InputPosition, MessageId, Offset, PartitionNo, Seq, SessionId
 from chatstream.core.limits import Limits
@@ -107,6 +109,12 @@ class FakeDesk:
             scheduled_messages=self._limits.scheduled_messages,
             delay_s=self._limits.delay_s,
         )
+        if isinstance(command, Fork):
+            fork = rows.read_head(self.rows(command.id), command.id)
+            known = rows.read_message_seq(self.rows(command.id), command.id, command.command_id)
+            context = replace(context, fork=fork, known=known or context.known)
+        if head.erased:
+            return Refused("session-erased")
         decision = decide(head, command, context)
         if isinstance(decision, Duplicate):
             return Repeated(decision.seq)
