@@ -189,10 +189,7 @@ def _steps(declared: Declared, facts: Mapping[Topic, TopicFacts]) -> list[Step]:
     for topic, each in declared.items():
         found = facts.get(topic)
         steps += [_creation(topic, each)] if found is None else _differences(topic, each, found)
-    untied = _untied(declared, facts)
-    if untied:
-        steps = [step for step in steps if step.kind != "refuse" or step.topic not in TIED]
-    return steps + untied
+    return steps + _untied(declared, facts)
 
 
 def _creation(topic: Topic, each: Declaration) -> Step:
@@ -235,13 +232,7 @@ def _untied(declared: Declared, facts: Mapping[Topic, TopicFacts]) -> list[Step]
     if len(set(counts.values())) == 1:
         return []
     said = ", ".join(f"{topic} {count}" for topic, count in counts.items())
-    sentence = f"these topics need the same number of partitions and would have: {said}"
-    if Topic.MESSAGES in facts and counts[Topic.MESSAGES] != counts[Topic.EVENTS] == counts[Topic.REPLIES]:
-        sentence += (
-            f"; delete chat.messages, make it again with {counts[Topic.EVENTS]} partitions, and run `chatstream adopt`: "
-            "what nobody has read in it is lost"
-        )
-    return [Step("refuse", Topic.MESSAGES, sentence)]
+    return [Step("refuse", Topic.MESSAGES, f"these topics need the same number of partitions and would have: {said}")]
 
 
 def _refuse(steps: list[Step]) -> None:

@@ -1,33 +1,22 @@
 """Wakes readers. A reader watches a session, reads the table, then waits; so nothing falls between reading and waiting."""
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-
-import msgspec
 
 from chatstream.core.errors import TooManyReaders
 from chatstream.core.ids import SessionId
-
-
-class Delta(msgspec.Struct, frozen=True, gc=False):
-    """A piece of an answer that is being given, never logged. text: what came; index: its number in the attempt, from 0."""
-
-    turn: int
-    attempt: int
-    index: int
-    text: str
+from chatstream.engine.live import Live
 
 
 class Watch:
     """One reader's place in the feed. Created by Feed.watch."""
 
-    __slots__ = ("_waiter", "_woken", "on_delta")
+    __slots__ = ("_waiter", "_woken")
 
     def __init__(self) -> None:
         self._woken = False
         self._waiter: asyncio.Future[bool] | None = None
-        self.on_delta: Callable[[Delta], None] | None = None
 
     async def wait(self, wait_s: float) -> bool:
         """Wait for a wake-up since the last call, at most wait_s; False when there was none. One caller at a time."""
@@ -62,25 +51,30 @@ def _resolve(waiter: asyncio.Future[bool]) -> None:
 
 
 class Feed:
-    """All readers of one node. most: Limits.readers."""
+    """All readers of one node. most: Limits.readers. live: answers while they are being given."""
 
     def __init__(self, most: int) -> None:
+        self.live = Live()
         self._most = most
         self._count = 0
         self._watches: dict[SessionId, set[Watch]] = {}
         self.closed = False
 
     @contextmanager
-    def watch(self, session: SessionId) -> Iterator[Watch]:
-        """Watch a session: enter before reading. Raises TooManyReaders at the limit."""
+    def watch(self, session: SessionId, live: bool = False) -> Iterator[Watch]:
+        """Watch a session: enter before reading. live: be woken for text too. Raises TooManyReaders at the limit."""
         if self._count >= self._most:
             raise TooManyReaders(f"{self._count} readers wait here already, the most is {self._most}")
         watch = Watch()
         self._count += 1
         self._watches.setdefault(session, set()).add(watch)
+        if live:
+            self.live.join(session, watch)
         try:
             yield watch
         finally:
+            if live:
+                self.live.leave(session, watch)
             self._count -= 1
             watches = self._watches[session]
             watches.discard(watch)
@@ -92,11 +86,13 @@ class Feed:
 
     def wake(self, session: SessionId) -> None:
         """The session has new confirmed events, or is served elsewhere now."""
+        self.live.ended.pop(session, None)
         for watch in self._watches.get(session, ()):
             watch.wake()
 
     def wake_all(self) -> None:
         """Something changed for everyone: look again."""
+        self.live.ended.clear()
         for watches in self._watches.values():
             for watch in watches:
                 watch.wake()
@@ -105,9 +101,3 @@ class Feed:
         """Wake everyone for the last time; `closed` tells them to end."""
         self.closed = True
         self.wake_all()
-
-    def say(self, session: SessionId, delta: Delta) -> None:
-        """Hand a delta to the live readers of a session."""
-        for watch in self._watches.get(session, ()):
-            if watch.on_delta is not None:
-                watch.on_delta(delta)

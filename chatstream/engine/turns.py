@@ -18,7 +18,8 @@ from chatstream.core.ids import Seq, SessionId, Version
 from chatstream.core.limits import Limits
 from chatstream.core.session import Completed, Failed, Outcome, Partial
 from chatstream.engine.calling import LiveTurn, read_message
-from chatstream.engine.feed import Delta, Feed
+from chatstream.engine.feed import Feed
+from chatstream.engine.live import LiveAttempt
 from chatstream.engine.outcomes import checked_reply, failure_of, piece_bytes, plain_text
 from chatstream.engine.steps import Recording
 from chatstream.respond.failures import EMPTY_REPLY, NO_MESSAGE, REPLY_TOO_LARGE, TIMEOUT
@@ -66,15 +67,13 @@ class Call:
     """A job under way."""
 
     __slots__ = (
-        "attempt", "index", "job", "looks", "parts", "reason", "resting", "size_bytes", "started_s", "task", "touched_s",
-        "usage",
+        "attempt", "job", "live", "looks", "reason", "resting", "size_bytes", "started_s", "task", "touched_s", "usage",
     )  # fmt: skip
 
     def __init__(self, job: Job, now_s: float) -> None:
         self.job = job
         self.attempt = 0
-        self.index = 0
-        self.parts: list[str] = []
+        self.live = LiveAttempt(job.turn, job.version, 0)
         self.size_bytes = 0
         self.usage: Usage | None = None
         self.started_s = now_s
@@ -143,11 +142,12 @@ class Turns:
         call = self._calls.pop(session, None)
         if call is not None and call.task is not None:
             call.task.cancel()
+            self._feed.live.drop(session)
 
     def said(self, session: SessionId) -> Partial:
         """What the session's call has said so far."""
         call = self._calls.get(session)
-        return Partial() if call is None else Partial("".join(call.parts), call.usage)
+        return Partial() if call is None else Partial("".join(call.live.parts), call.usage)
 
     def attempt(self, session: SessionId) -> int:
         """The number of the attempt under way, 0 when none is."""
@@ -229,6 +229,7 @@ class Turns:
     def _conclude(self, call: Call, outcome: Outcome) -> None:
         job = call.job
         del self._calls[job.session]
+        self._feed.live.finish(job.session)
         job.asker.finish(job.session, job.turn, job.version, outcome)
 
     def _no_message(self, job: Job) -> Failed:
@@ -239,7 +240,8 @@ class Turns:
         """Call the model until it answers, refuses, or the turn's budget is spent."""
         while True:
             call.attempt += 1
-            call.parts, call.index, call.size_bytes = [], 0, 0
+            call.live, call.size_bytes = LiveAttempt(call.job.turn, call.job.version, call.attempt), 0
+            self._feed.live.start(message.session, call.live)
             call.touched_s = self._loop.time()
             call.reason = None
             try:
@@ -253,6 +255,7 @@ class Turns:
             if wait_s is None:
                 return Failed(code=failure.failure, detail=str(failure), attempts=call.attempt)
             log.info("session %s, turn %d: attempt %d: %s", message.session, message.seq, call.attempt, failure)
+            self._feed.live.failed(message.session, call.live, failure, self._loop.time() + wait_s)
             # After a long stop of the process the watch may run before this sleep ends: it ends attempts, not rests.
             call.resting = True
             await asyncio.sleep(wait_s)
@@ -310,14 +313,13 @@ class Turns:
         call.size_bytes += piece_bytes(piece)
         if call.size_bytes > self._limits.event_bytes:
             raise ResponderRefused(f"the reply is larger than {self._limits.event_bytes} bytes", failure=REPLY_TOO_LARGE)
-        call.parts.append(piece)
-        self._feed.say(call.job.session, Delta(call.job.turn, call.attempt, call.index, piece))
-        call.index += 1
+        call.live.parts.append(piece)
+        self._feed.live.said(call.job.session)
 
     def _completed(self, call: Call, turn: LiveTurn, reply: Reply) -> Completed:
         if turn.refused is not None:
             raise turn.refused
-        text = "".join(call.parts) if reply.text is None else reply.text
+        text = "".join(call.live.parts) if reply.text is None else reply.text
         if not text and not reply.content:
             raise ResponderError("the model gave no text", failure=EMPTY_REPLY)
         state, state_bytes = turn.state_changes()

@@ -14,6 +14,9 @@ waiting     for a restore, and for the end of a turn
 sessions    GET a session and its messages
 events      GET events: catching up, long polls
 following   GET events as a stream
+live        GET live: events, and text while it is being said
+streaming   a response that goes on, and how it ends
+offsets     where a reader wants to begin
 paging      a page of events for one who follows
 sse         server-sent events
 tokens      cursors

@@ -6,7 +6,7 @@ from aiohttp import web
 
 from chatstream.core.limits import Limits
 from chatstream.engine.desk import Desk
-from chatstream.web import cancelling, erasing, events, forking, health, sending, sessions
+from chatstream.web import cancelling, erasing, events, forking, health, live, sending, sessions
 from chatstream.web.bodies import body_bytes_most
 from chatstream.web.boundary import Boundary
 from chatstream.web.metrics import HttpMetrics
@@ -52,6 +52,7 @@ def routes() -> list[web.RouteDef]:
         web.post(SESSION + "/fork", forking.post_fork),
         web.get(SESSION + "/events", events.get_events, allow_head=False),
         web.head(SESSION + "/events", events.head_events),
+        web.get(SESSION + "/live", live.get_live, allow_head=False),
     ]
 
 

@@ -18,17 +18,18 @@ from chatstream.engine.desk import Desk
 from chatstream.engine.feed import Watch
 from chatstream.table import reads
 from chatstream.web.conditional import NO_CACHE, NO_STORE, matches
-from chatstream.web.following import follow
+from chatstream.web.following import Follower
+from chatstream.web.offsets import after_seq_asked, one, reconnecting
 from chatstream.web.paging import read_page
 from chatstream.web.problems import Problem, bad_field, stopping
 from chatstream.web.settings import DESK, HELD, LIMITS, SETTINGS
-from chatstream.web.tokens import seq_of, stream_cursor, token
+from chatstream.web.streaming import stream
+from chatstream.web.tokens import stream_cursor, token
 from chatstream.web.waiting import table_of
 
 NEXT_OFFSET: Final = "Stream-Next-Offset"
 UP_TO_DATE: Final = "Stream-Up-To-Date"
 CURSOR: Final = "Stream-Cursor"
-LAST_EVENT_ID: Final = "Last-Event-ID"
 JSON: Final = "application/json"
 
 _POLL_JITTER: Final = 0.1
@@ -57,25 +58,22 @@ async def get_events(request: web.Request) -> web.StreamResponse:
     """Events behind a token, as logged."""
     asked = _asked(request)
     if asked.live == "sse":
-        return await follow(request, asked.session, asked.after_seq, asked.cursor)
+        page_most = request.app[LIMITS].page
+        follower = Follower(request.app[DESK], asked.session, page_most, asked.after_seq, asked.cursor)
+        return await stream(request, asked.session, follower, live=False)
     return await (_poll(request, asked) if asked.live else _catch_up(request, asked))
 
 
 def _asked(request: web.Request) -> Asked:
     session = session_id(request.match_info["session"])
-    query = request.query
-    offsets, modes = query.getall("offset", []), query.getall("live", [])
-    if len(offsets) > 1 or len(modes) > 1:
-        raise bad_field("offset" if len(offsets) > 1 else "live", "bad-parameter", "give each parameter once")
-    live = _live(modes[0]) if modes else ""
-    if live and not offsets:
+    offset, mode = one(request, "offset"), one(request, "live")
+    live = "" if mode is None else _live(mode)
+    if live and offset is None:
         raise bad_field("offset", "bad-parameter", "a live read needs an offset: -1, now, or a token from an answer")
-    after_seq = _after_seq(offsets[0]) if offsets else 0
+    after_seq = after_seq_asked(offset)
     if live == "sse":
-        # A browser that reconnects repeats its first URL, and says here how far it has come since.
-        came_to = seq_of(request.headers.get(LAST_EVENT_ID, ""))
-        after_seq = after_seq if came_to is None else came_to
-    return Asked(session, after_seq, live, query.get("cursor"))
+        after_seq = reconnecting(request, after_seq)
+    return Asked(session, after_seq, live, request.query.get("cursor"))
 
 
 def _live(mode: str) -> Live:
@@ -84,17 +82,6 @@ def _live(mode: str) -> Live:
     if mode == "sse":
         return "sse"
     raise bad_field("live", "bad-parameter", "live is long-poll or sse, or left out to catch up")
-
-
-def _after_seq(offset: str) -> int | None:
-    if offset == "-1":
-        return 0
-    if offset == "now":
-        return None
-    seq = seq_of(offset)
-    if seq is None:
-        raise bad_field("offset", "bad-offset", "offset is -1, now, or a token from an answer, unchanged")
-    return seq
 
 
 async def _catch_up(request: web.Request, asked: Asked) -> web.Response:

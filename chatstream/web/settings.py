@@ -22,8 +22,10 @@ class SseTimes(msgspec.Struct, frozen=True, kw_only=True):
     """A stream ends itself between these, before proxies do (30 to 60 s); its reader comes back where it was."""
     heartbeat_s: float = 15.0
     """A comment is sent when nothing else was for so long."""
+    write_s: float = 10.0
+    """How long a reader may take to make room for the next frame; then its stream is ended as `slow`."""
     write_grace_s: float = 5.0
-    """For the last frames to a slow reader, beyond the stream's longest life; then its connection is dropped."""
+    """From then on for that and for the last frame; then the connection is dropped."""
 
 
 class WebSettings(msgspec.Struct, frozen=True, kw_only=True):

@@ -11,10 +11,22 @@ HEARTBEAT: Final = b": \n\n"
 """A comment: clients skip it, and proxies see a connection that is not idle."""
 
 
-def frame(event: str, data: bytes, event_id: str = "") -> bytes:
-    """One event. data: one line; JSON as we write it has no line breaks."""
-    id_line = f"id: {event_id}\n" if event_id else ""
-    return f"event: {event}\n{id_line}data: ".encode() + data + b"\n\n"
+def frame(data: bytes, event: str = "", event_id: str = "") -> bytes:
+    """One event. data: one line; JSON as we write it has no line breaks. event: its name where it needs one."""
+    head = f"event: {event}\n" if event else ""
+    if event_id:
+        head += f"id: {event_id}\n"
+    return head.encode() + b"data: " + data + b"\n\n"
+
+
+def comment(text: str) -> bytes:
+    """Words for whoever looks at the connection; clients skip them."""
+    return f": {text}\n\n".encode()
+
+
+def retry(after_ms: int) -> bytes:
+    """Tells a browser how long to wait before it connects again."""
+    return f"retry: {after_ms}\n\n".encode()
 
 
 async def open_stream(request: web.Request) -> web.StreamResponse:

@@ -107,19 +107,6 @@ def test_a_call_stopped_in_the_moment_it_was_found_silent_is_not_repeated() -> N
     assert run_virtual(scene(), 100) == (1, [])
 
 
-def test_a_call_that_makes_an_error_of_being_stopped_is_not_repeated() -> None:
-    async def scene() -> tuple[int, list[Outcome]]:
-        model, desk = Model(turns_cancellation_into_an_error, answers), Desk()
-        turns = _turns(model)
-        turns.run(Job(desk, S, Seq(1), Version(1), MESSAGE))
-        await asyncio.sleep(1)
-        turns.stop(S)
-        await asyncio.sleep(20)
-        return model.calls, desk.outcomes
-
-    assert run_virtual(scene(), 100) == (1, [])
-
-
 def test_silence_is_noticed_again_after_a_model_that_made_an_error_of_being_cancelled() -> None:
     async def scene() -> tuple[int, list[Outcome]]:
         model, desk = Model(turns_cancellation_into_an_error, silent, answers), Desk()
@@ -287,19 +274,19 @@ def test_a_stopped_call_that_goes_on_all_the_same_says_nothing_any_more() -> Non
             await asyncio.Event().wait()
         yield "after the end"
 
-    async def scene() -> tuple[list[str], list[Outcome]]:
-        heard: list[str] = []
+    async def scene() -> tuple[list[str], bool, list[Outcome]]:
         feed, desk = Feed(10), Desk()
         turns = Turns(Model(goes_on), LIMITS, feed, Random(1), lambda _: None)
-        with feed.watch(S) as watch:
-            watch.on_delta = lambda delta: heard.append(delta.text)
+        with feed.watch(S, live=True) as watch:
             turns.run(Job(desk, S, Seq(1), Version(1), MESSAGE))
-            await asyncio.sleep(1)
+            assert await watch.wait(1)
+            attempt = feed.live.of(S)
+            assert attempt is not None
             turns.stop(S)
-            await asyncio.sleep(20)
-        return heard, desk.outcomes
+            assert feed.live.of(S) is None
+            return attempt.parts, await watch.wait(20), desk.outcomes
 
-    assert run_virtual(scene(), 100) == ([], [])
+    assert run_virtual(scene(), 100) == ([], False, [])
 
 
 def test_a_turn_of_what_is_no_message_fails() -> None:

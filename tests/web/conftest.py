@@ -59,6 +59,13 @@ async def start(desk: FakeDesk, limits: Limits, settings: WebSettings) -> AsyncI
         await server.close()
 
 
+async def port_of(client: Client) -> int:
+    """Where the client's server listens."""
+    async with client.get("/healthz") as answer:
+        assert answer.url.port is not None
+        return answer.url.port
+
+
 async def until(holds: Callable[[], bool]) -> None:
     """Let everyone else run until it holds; fails after ten seconds."""
     async with asyncio.timeout(10):
