@@ -140,6 +140,35 @@ async def _restart(process: NodeProcess, keep_table: bool) -> float:
     return time.perf_counter() - start_s
 
 
+async def listing(bootstrap: str, quick: bool) -> list[Row]:
+    """The list of many sessions: its first page, and a search that finds nothing, to its end."""
+    count = 20_000 if quick else 100_000
+    async with node(bootstrap) as process:
+        produce(bootstrap, count, count)
+        await replied(bootstrap, count)
+        first = sorted([await asyncio.to_thread(_list_ms, process.port, "limit=50") for _ in range(300)])
+        start_s, pages, cursor = time.perf_counter(), 0, ""
+        while pages == 0 or cursor:
+            cursor = await asyncio.to_thread(_next_page, process.port, f"q=nothing&cursor={cursor}")
+            pages += 1
+        search_s = time.perf_counter() - start_s
+    return [
+        Row(f"first page of {count:,} sessions", f"p50 {first[150]:.1f} ms, p99 {first[297]:.1f} ms", "", "20 ms"),
+        Row(f"a word that is in no title of {count:,}", f"{search_s * 1000:,.0f} ms in {pages} requests", "", ""),
+    ]
+
+
+def _list_ms(port: int, query: str) -> float:
+    start_s = time.perf_counter()
+    _next_page(port, query)
+    return (time.perf_counter() - start_s) * 1000
+
+
+def _next_page(port: int, query: str) -> str:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/v1/sessions?{query}", timeout=30) as response:
+        return str(json.load(response)["next"] or "")
+
+
 async def growth(_: str, quick: bool) -> list[Row]:
     """A turn of a long conversation beside a turn of a short one, and what the table grew by; the model reads no history."""
     long = 5_000 if quick else 50_000
@@ -204,4 +233,5 @@ MEASURES: Final[dict[str, Measure]] = {
     "calls": many_calls,
     "restore": restore,
     "growth": growth,
+    "listing": listing,
 }

@@ -88,6 +88,12 @@ class Desk(Protocol):
         Raises NotOwner, with the owner's url where known, Restoring, or PartitionRefused.
         """
 
+    def tables(self) -> dict[PartitionNo, Table]:
+        """The confirmed rows of every partition that is served here now. Not to be kept across an await."""
+
+    def owner_url(self, partition: PartitionNo) -> str | None:
+        """Where another node serves the partition, None when that is not known."""
+
     async def wait_for_table(self, session: SessionId, wait_s: float) -> Table:
         """As `table`, but waits up to wait_s while the partition is being restored here."""
 

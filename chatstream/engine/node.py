@@ -352,8 +352,14 @@ class Node:
         table = self._assigned.table(number)
         if table is not None:
             return table
-        owner = self._owners.of(number)
-        raise NotOwner(number, None if owner is None or owner.node == self._id else owner.url)
+        raise NotOwner(number, self.owner_url(number))
+
+    def tables(self) -> dict[PartitionNo, Table]:
+        return {number: seat.table for number, seat in self._seats.items()}
+
+    def owner_url(self, partition: PartitionNo) -> str | None:
+        owner = self._owners.of(partition)
+        return None if owner is None or owner.node == self._id else owner.url
 
     async def wait_for_table(self, session: SessionId, wait_s: float) -> Table:
         deadline = asyncio.get_running_loop().time() + wait_s

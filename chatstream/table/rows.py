@@ -12,7 +12,9 @@ due/<time>/<session>/<seq>          empty: a message that waits for its time
 owed/<session>                      empty: the session owes the world something (found again after a restart)
 fork/<source>/<session>             empty: the session is still being copied from source
 erasing/<session>                   empty: rows and records of an erased session have to be removed
-recent/<inverted time>/<session>    empty: the listing, newest activity first
+recent/<inverted time>/<session>    (status, user, title), msgpack: the list of sessions, newest activity first
+user/<user>/<session>               empty: the sessions that a user began
+failed/<session>                    empty: the session's last turn failed
 ghost/<session>/<record key>        empty: keys of ignored records, for erasure
 running/<session>                   local, no part of the fold: an attempt was started here
 meta                                what was folded so far: TableMeta
@@ -43,7 +45,7 @@ from chatstream.core.events import (
 )
 from chatstream.core.ids import MessageId, Offset, Seq, SessionId, Version
 from chatstream.core.prompt import Rewind
-from chatstream.core.session import Session
+from chatstream.core.session import Session, status
 from chatstream.table.port import Change, View
 
 META: Final = b"meta"
@@ -60,12 +62,14 @@ OWED: Final = b"owed/"
 FORK: Final = b"fork/"
 ERASING: Final = b"erasing/"
 RECENT: Final = b"recent/"
+USER: Final = b"user/"
+FAILED: Final = b"failed/"
 GHOST: Final = b"ghost/"
 RUNNING: Final = b"running/"
 LOCAL: Final = (RUNNING,)
 """Prefixes of rows that are this node's own and no part of the fold."""
 
-LAYOUT: Final = 3
+LAYOUT: Final = 4
 """Raised whenever rows change their meaning: a table of another layout is folded again from the log."""
 
 
@@ -179,6 +183,19 @@ def recent_key(time: str, session: SessionId) -> bytes:
     return RECENT + time.translate(_NINES).encode() + b"/" + session.encode()
 
 
+def inverted(time: str) -> str:
+    """A time so that later ones sort first; of such a text the time again."""
+    return time.translate(_NINES)
+
+
+def user_key(user: str, session: SessionId) -> bytes:
+    return USER + f"{user}/{session}".encode()
+
+
+def failed_key(session: SessionId) -> bytes:
+    return FAILED + session.encode()
+
+
 _NINES: Final = str.maketrans("0123456789", "9876543210")
 
 
@@ -199,11 +216,14 @@ def changes(before: Session, event: AnyEvent, value: bytes, offset: Offset, afte
         rows.append((owed_key(session), b"" if owes else None))
     if before.scheduled is not after.scheduled:
         rows += _due_changes(before, after)
-    if before.updated != after.updated or after.erased:
-        if before.updated:
-            rows.append((recent_key(before.updated, session), None))
-        if not after.erased:
-            rows.append((recent_key(after.updated, session), b""))
+    if before.updated and (before.updated != after.updated or after.erased):
+        rows.append((recent_key(before.updated, session), None))
+    if not after.erased:
+        rows.append((recent_key(after.updated, session), _encoder.encode((status(after), after.user, after.title))))
+    if before.user != after.user:
+        rows.append((user_key(after.user or before.user, session), b"" if after.user else None))
+    if before.failed != after.failed:
+        rows.append((failed_key(session), b"" if after.failed else None))
     rows += _named(event)
     if before.copying is not after.copying:
         rows += _fork_changes(before, after)

@@ -12,6 +12,8 @@ sending     POST messages
 cancelling  POST cancel
 waiting     for a restore, and for the end of a turn
 sessions    GET a session and its messages
+listing     GET the list of sessions; listing_query is what it may be asked
+peers       asking other nodes
 events      GET events: catching up, long polls
 following   GET events as a stream
 live        GET live: events, and text while it is being said

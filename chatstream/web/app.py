@@ -6,10 +6,11 @@ from aiohttp import web
 
 from chatstream.core.limits import Limits
 from chatstream.engine.desk import Desk
-from chatstream.web import cancelling, erasing, events, forking, health, live, sending, sessions
+from chatstream.web import cancelling, erasing, events, forking, health, listing, live, sending, sessions
 from chatstream.web.bodies import body_bytes_most
 from chatstream.web.boundary import Boundary
 from chatstream.web.metrics import HttpMetrics
+from chatstream.web.peers import opened_peers
 from chatstream.web.settings import DESK, LIMITS, REGISTRY, SETTINGS, EngineCounters, WebSettings
 
 SESSION = "/v1/sessions/{session}"
@@ -34,6 +35,7 @@ def make_app(
     app[SETTINGS] = settings
     app[REGISTRY] = health.registry_of(desk, counters, metrics)
     app.add_routes(routes())
+    app.cleanup_ctx.append(opened_peers)
     app.on_shutdown.append(_end_waits)
     return app
 
@@ -44,6 +46,7 @@ def routes() -> list[web.RouteDef]:
         web.get("/healthz", health.healthz),
         web.get("/readyz", health.readyz),
         web.get("/metrics", health.metrics),
+        web.get("/v1/sessions", listing.get_sessions),
         web.get(SESSION, sessions.get_session),
         web.delete(SESSION, erasing.delete_session),
         web.get(SESSION + "/messages", sessions.get_messages),

@@ -10,6 +10,7 @@ from chatstream.core.ids import PartitionNo, Seq, SessionId, session_id
 from chatstream.core.session import Session
 from chatstream.engine.desk import Desk
 from chatstream.table import reads
+from chatstream.table.listing import ListedStatus
 from chatstream.table.port import View
 from chatstream.web.conditional import NO_CACHE, matches
 from chatstream.web.problems import Problem, bad_field
@@ -73,7 +74,7 @@ class Overview(msgspec.Struct, frozen=True, kw_only=True):
     messages that are sent next; approval: what a parked session waits for."""
 
     session: SessionId
-    status: str
+    status: ListedStatus
     title: str
     user: str
     running: RunningTurn | None
@@ -157,7 +158,7 @@ def _overview(desk: Desk, view: View, now: Session, most: int) -> Overview:
     call = desk.running(now.session)
     return Overview(
         session=now.session,
-        status=_status(now, call is not None),
+        status=status_now(now, call is not None),
         title=now.title,
         user=now.user,
         running=_running(now, call),
@@ -195,7 +196,7 @@ def _approval(view: View, now: Session) -> Question | None:
     return None if asked is None else Question(asked.name.rpartition("#")[0], asked.detail, asked.time)
 
 
-def _status(now: Session, is_called: bool) -> str:
+def status_now(now: Session, is_called: bool) -> ListedStatus:
     """A parked turn waits for a person; one that is owed while no call is made for it, for a free call or between attempts."""
     if now.running is None:
         return "failed" if now.failed else "idle"

@@ -40,6 +40,8 @@ class WebSettings(msgspec.Struct, frozen=True, kw_only=True):
     sse: SseTimes = SseTimes()
     restore_hold_s: float = 5.0
     """How long a request is held while its partition is being restored."""
+    peers_s: float = 2.0
+    """How long other nodes may take to answer what is asked of all of them."""
     retry_after_s: int = 1
     """What `Retry-After` says where nothing better is known."""
 

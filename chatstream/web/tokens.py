@@ -1,11 +1,19 @@
-"""Cursors as HTTP clients see them: opaque text whose lexicographic order is the order of the log.
+"""Cursors as HTTP clients see them: opaque text, and nothing of Kafka is in it.
 
-A token is `0000000000000000_` and the seq of the last event read, in 16 digits. Nothing of Kafka is in it.
+Of a session's events a token, whose lexicographic order is the order of the log: `0000000000000000_` and the seq of the last
+event read, in 16 digits. Of the list of sessions the place of the last one shown: its time and its id, packed.
 """
 
+import binascii
 import random
+from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable
 from typing import Final
+
+from chatstream.core.errors import BadId
+from chatstream.core.ids import ID_CHARS_MAX, session_id
+from chatstream.table.listing import Place
+from chatstream.table.rows import inverted
 
 _PREFIX: Final = "0000000000000000_"
 _DIGITS: Final = 16
@@ -45,3 +53,26 @@ def stream_cursor(asked: str | None, now_s: float, ahead: Callable[[int, int], i
 def later_cursor(earlier: str, now_s: float) -> str:
     """The `Stream-Cursor` of a later frame of the same stream: never below the earlier one."""
     return str(max(int(earlier), int(stream_cursor(None, now_s))))
+
+
+_TIME_CHARS_MOST: Final = 40
+_CURSOR_CHARS_MOST: Final = (_TIME_CHARS_MOST + 1 + ID_CHARS_MAX) * 4 // 3 + 4
+
+
+def list_cursor(place: Place) -> str:
+    """The cursor behind a session of the list."""
+    return urlsafe_b64encode(f"{place.time}/{place.session}".encode()).decode().rstrip("=")
+
+
+def place_of(text: str) -> Place | None:
+    """The place of a list's cursor, None when it is none of ours."""
+    if len(text) > _CURSOR_CHARS_MOST:
+        return None
+    try:
+        raw = urlsafe_b64decode((text + "=" * (-len(text) % 4)).encode("ascii")).decode("ascii")
+        time, _, session = raw.partition("/")
+        place = Place(inverted(time), session_id(session))
+    except (UnicodeError, binascii.Error, BadId):
+        return None
+    # What decodes to the same place in another spelling was not made here.
+    return place if time and len(time) <= _TIME_CHARS_MOST and list_cursor(place) == text else None

@@ -39,6 +39,7 @@ CLIENTS: Final = {
     "httpx2": {"respond"},
     "aiohttp": {"web", "serve"},
     "multidict": {"web"},
+    "yarl": {"web"},
     "prometheus_client": {"web"},
     "pydantic": {"settings"},
     "pydantic_settings": {"settings"},

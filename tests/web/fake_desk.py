@@ -28,7 +28,8 @@ class FakeDesk:
     """One node that owns everything. What `trouble` holds is raised by the next calls of the named method.
 
     looks: how often rows were asked for. on_hold: called when a request begins to wait for a restore.
-    submitted: every command that reached the engine, whatever became of it.
+    submitted: every command that reached the engine, whatever became of it. elsewhere: partitions that are not served here,
+    and the URL of who does where that is known.
     """
 
     partitions = 4
@@ -46,6 +47,7 @@ class FakeDesk:
         self.restored = asyncio.Event()
         self.statuses = [PartitionStatus(PartitionNo(0), "active", epoch=3)]
         self.attempt: int | None = 1
+        self.elsewhere: dict[PartitionNo, str | None] = {}
         self._limits = limits
         self._tables = MemoryTableStore()
         self._open: dict[PartitionNo, Table] = {}
@@ -62,6 +64,14 @@ class FakeDesk:
         if self.table_trouble is not None:
             raise self.table_trouble
         return self.rows(session)
+
+    def tables(self) -> dict[PartitionNo, Table]:
+        return {
+            number: self._opened(number) for number in map(PartitionNo, range(self.partitions)) if number not in self.elsewhere
+        }
+
+    def owner_url(self, partition: PartitionNo) -> str | None:
+        return self.elsewhere.get(partition)
 
     async def wait_for_table(self, session: SessionId, wait_s: float) -> Table:
         self.on_hold()
@@ -92,6 +102,9 @@ class FakeDesk:
         partition = self._homes.get(session)
         if partition is None:
             partition = self._homes[session] = self.partition_of(session)
+        return self._opened(partition)
+
+    def _opened(self, partition: PartitionNo) -> Table:
         if partition not in self._open:
             self._open[partition] = self._tables.open(partition)
         return self._open[partition]
