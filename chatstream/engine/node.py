@@ -358,8 +358,7 @@ class Node:
         return {number: seat.table for number, seat in self._seats.items()}
 
     def owner_url(self, partition: PartitionNo) -> str | None:
-        owner = self._owners.of(partition)
-        return None if owner is None or owner.node == self._id else owner.url
+        return self._owners.url_of(partition)
 
     async def wait_for_table(self, session: SessionId, wait_s: float) -> Table:
         deadline = asyncio.get_running_loop().time() + wait_s
@@ -374,10 +373,8 @@ class Node:
     async def submit(self, session: SessionId, command: AnyCommand) -> Answer:
         number = self.partition_of(session)
         self._assigned.check(number)
-        if number not in self._tasks:
-            owner = self._owners.of(number)
-            if owner is not None and owner.node != self._id:
-                raise NotOwner(number, owner.url)
+        if number not in self._tasks and (url := self.owner_url(number)) is not None:
+            raise NotOwner(number, url)
         return await self._gateway.submit(number, session, command)
 
     def running(self, session: SessionId) -> tuple[MessageId, int] | None:

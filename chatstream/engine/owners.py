@@ -43,6 +43,11 @@ class Owners:
         """Who serves the partition, as far as is known here."""
         return self._owners.get(partition)
 
+    def url_of(self, partition: PartitionNo) -> str | None:
+        """Where another node serves the partition, None when no other is known to."""
+        owner = self.of(partition)
+        return None if owner is None or owner.node == self._node else owner.url
+
     async def follow(self) -> None:
         """Read chat.owners from its start and go on; runs until cancelled."""
         while True:
