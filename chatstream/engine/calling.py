@@ -31,7 +31,8 @@ class UnderWay(Protocol):
 class LiveTurn:
     """One attempt at one turn: respond.port.Turn.
 
-    asker: records its steps, and has the confirmed rows. alive: as in Steps.
+    asker: records its steps, and has the confirmed rows. alive: as in Steps. fill: how full the prompt window is, 0 as
+    long as nobody asked for the history.
     """
 
     def __init__(
@@ -44,6 +45,7 @@ class LiveTurn:
         self._table = asker.table
         self._limits = limits
         self._history: list[Said] | None = None
+        self.fill = 0.0
         self._state: LiveState | None = None
         self._profile: rows.Profile | None = None
         self._steps: Steps | None = None
@@ -85,9 +87,8 @@ class LiveTurn:
     def history(self) -> Sequence[Said]:
         if self._history is None:
             table, session = self._table, self.session
-            newest_first = events_back(table, session)
-            self._history = prompt.window(
-                newest_first,
+            self._history, self.fill = prompt.window(
+                events_back(table, session),
                 self._message,
                 self._limits.prompt_tokens,
                 lambda seq: read_message(table, session, seq),

@@ -15,7 +15,7 @@ MANY = 100_000
 
 def see(events: Sequence[AnyEvent], turn: int, budget_tokens: int = MANY) -> list[Said]:
     messages = {event.seq: event for event in events if isinstance(event, MessageAccepted)}
-    return window(reversed(events), messages[Seq(turn)], budget_tokens, messages.get)
+    return window(reversed(events), messages[Seq(turn)], budget_tokens, messages.get).said
 
 
 def texts(said: list[Said]) -> list[str]:
@@ -99,7 +99,7 @@ def test_what_is_blank_is_left_out() -> None:
 
 def test_a_turn_whose_message_is_gone_is_left_out() -> None:
     events = pairs(2)
-    assert texts(window(reversed(events), accepted(5), MANY, {Seq(3): accepted(3, "x3")}.get)) == ["u:x3", "a:x4"]
+    assert texts(window(reversed(events), accepted(5), MANY, {Seq(3): accepted(3, "x3")}.get).said) == ["u:x3", "a:x4"]
 
 
 def test_a_regenerated_answer_takes_the_place_of_the_first() -> None:
@@ -246,7 +246,7 @@ def test_no_event_is_read_beyond_what_fits() -> None:
     events = pairs(5_000)
     messages = {event.seq: event for event in events if isinstance(event, MessageAccepted)}
     looks: list[int] = []
-    said = window(counted(events, looks), messages[Seq(10_001)], 1_000, messages.get)
+    said = window(counted(events, looks), messages[Seq(10_001)], 1_000, messages.get).said
     assert 0 < len(said) < 300
     assert len(looks) < len(said) + 5
 
@@ -255,7 +255,7 @@ def test_a_session_of_nothing_but_refusals_is_not_read_to_its_start() -> None:
     events: list[AnyEvent] = [refused(seq) for seq in range(1, EVENTS_MOST + 200)]
     events.append(accepted(EVENTS_MOST + 200))
     looks: list[int] = []
-    assert window(counted(events, looks), accepted(EVENTS_MOST + 200), 100, lambda _: None) == []
+    assert window(counted(events, looks), accepted(EVENTS_MOST + 200), 100, lambda _: None).said == []
     assert len(looks) == EVENTS_MOST + 100
 
 
