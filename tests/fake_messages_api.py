@@ -51,10 +51,13 @@ REFUSALS: Final[dict[str, Refusal]] = {
 
 
 class FakeMessagesApi:
-    """calls: how many there were. requests: the last 1,000 bodies. abandoned: streams whose reader left before their end."""
+    """calls: how many there were. requests: the last 1,000 bodies. abandoned: streams whose reader left before their end.
+    compacts: can its models summarise by themselves? None: it does not speak of models at all."""
 
-    def __init__(self, *script: str, word_delay_s: float = 0.0) -> None:
+    def __init__(self, *script: str, word_delay_s: float = 0.0, compacts: bool | None = None) -> None:
         self.calls = 0
+        self.compacts = compacts
+        self.asked_models: list[str] = []
         self.requests: deque[Json] = deque(maxlen=1000)
         self.headers: deque[dict[str, str]] = deque(maxlen=1000)
         self.abandoned = asyncio.Event()
@@ -66,6 +69,7 @@ class FakeMessagesApi:
     def app(self) -> web.Application:
         app = web.Application(client_max_size=64 * 1024 * 1024)
         app.router.add_post("/v1/messages", self._messages)
+        app.router.add_get("/v1/models/{model}", self._model)
         app.router.add_post("/script", self._set_script)
         app.router.add_get("/calls", self._tell_calls)
         return app
@@ -98,6 +102,8 @@ class FakeMessagesApi:
         name = self._next(text)
         if name in REFUSALS:
             return _refusal(REFUSALS[name])
+        if "compaction" in body:
+            return _compaction(body, name)
         try:
             return await _Stream(request, body["model"], text, self.word_delay_s).send(name)
         except asyncio.CancelledError:
@@ -106,6 +112,15 @@ class FakeMessagesApi:
         except ConnectionError:
             self.abandoned.set()
             return web.Response()
+
+    async def _model(self, request: web.Request) -> web.Response:
+        model = request.match_info["model"]
+        self.asked_models.append(model)
+        if self.compacts is None:
+            return _refusal(REFUSALS["status-404"])
+        support = {"supported": self.compacts}
+        capabilities = {"compaction": {**support, "summarize": support}}
+        return web.json_response({"type": "model", "id": model, "display_name": model, "capabilities": capabilities})
 
     def _next(self, text: str) -> str:
         if text.startswith("fake:"):
@@ -330,6 +345,16 @@ def _refusal(refusal: Refusal) -> web.Response:
     error = {"type": refusal.type, "message": refusal.message, **({"details": refusal.details} if refusal.details else {})}
     headers = {"retry-after": refusal.retry_after} if refusal.retry_after is not None else {}
     return web.json_response({"type": "error", "error": error}, status=refusal.status, headers=headers)
+
+
+def _compaction(body: Json, name: str) -> web.Response:
+    """The conversation in short, as the API's own compaction gives it; `empty` is one that failed."""
+    text = None if name == "empty" else f"compacted: {len(body['messages'])} messages"
+    spent = {"type": "compaction", "input_tokens": 40, "output_tokens": 9}
+    usage = {"input_tokens": 1, "output_tokens": 0, "iterations": [spent]}
+    message = {"id": "msg_fake", "type": "message", "role": "assistant", "model": body["model"], "stop_sequence": None}
+    block = {"type": "compaction", "content": text, "signature": "c2lnbmVk"}
+    return web.json_response({**message, "content": [block], "stop_reason": "compaction", "usage": usage})
 
 
 def _last_text(body: Json) -> str:

@@ -67,6 +67,16 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """Longest wait between two attempts; a larger `retry-after` is cut to it."""
     prompt_tokens: int = 100_000
     """What the model sees of a conversation, estimated."""
+    compact_share: float = 0.8
+    """How full of history the prompt window is when the oldest half is summarised; above 1: never."""
+    compacts: int = 16
+    """Summaries in the making at once per node; they count towards `calls`, and give way to turns."""
+    compact_s: float = 120.0
+    """How long a summary may take."""
+    compact_rest_s: float = 60.0
+    """How long a session is left alone after a summary failed; doubles from there."""
+    compact_rest_most_s: float = 3600.0
+    """The longest such rest."""
     cached_sessions: int = 20_000
     """Heads kept in memory per partition beside those in use."""
     page: int = 200

@@ -29,6 +29,7 @@ from chatstream.core.ids import InputPosition, Offset, Seq, SessionId, Version
 from chatstream.core.limits import Limits
 from chatstream.core.partitioner import partition_of
 from chatstream.core.session import (
+    Compacted,
     Decision,
     Duplicate,
     Nothing,
@@ -364,6 +365,12 @@ class Partition:
             done(False)
         else:
             self._progress.record(session, turn, version, what, done)
+
+    @_ends_on_broken_table
+    def compacted(self, session: SessionId, made_at: Seq, what: Compacted) -> None:
+        """A summary of a session's beginning was made."""
+        if not self.over:
+            self._progress.compacted(session, made_at, what)
 
     # -- the end --------------------------------------------------------------------------------------------------
 

@@ -1,21 +1,27 @@
-"""What running turns come to, made into events: their ends, and on the way their steps and what they ask people."""
+"""What running turns come to, made into events: their ends, on the way their steps and what they ask people, afterwards
+summaries."""
 
 from collections.abc import Callable
+from typing import Final
 
 from msgspec.structs import replace
 
 from chatstream.core import codec
-from chatstream.core.events import ApprovalRequested, StepCompleted
+from chatstream.core.events import AnyEvent, ApprovalRequested, MessageAccepted, StepCompleted, Terminal
 from chatstream.core.head import Running
 from chatstream.core.ids import Seq, SessionId, Version
 from chatstream.core.limits import Limits
-from chatstream.core.session import Completed, Failed, Outcome, Parked, Stepped, conclude, step
+from chatstream.core.session import Compacted, Completed, Failed, Outcome, Parked, Stepped, compact, conclude, step
 from chatstream.engine.contexts import Contexts
 from chatstream.engine.slots import Appender, Slot, Slots
 from chatstream.engine.surroundings import Surroundings
 
 Done = Callable[[bool], None]
 """Told when a step is confirmed; with False when its turn is over and nothing was recorded."""
+
+
+SINCE_MOST: Final = 1_000
+"""Events that may have happened while a summary was made: more are not looked through, the next summary knows of them."""
 
 
 class Progress:
@@ -61,6 +67,16 @@ class Progress:
             self._writer.append(slot, event)
         # One question at a time: when it is decided the responder runs again, and asks the other one then.
 
+    def compacted(self, session: SessionId, made_at: Seq, what: Compacted) -> None:
+        """A summary was made of the conversation as it was with the event made_at. Raises TableBroken."""
+        slot = self._slots.open(session)
+        if slot.head.erased or slot.head.last_seq - made_at > SINCE_MOST:
+            return
+        since = (self._contexts.event_at(slot, Seq(seq)) for seq in range(made_at + 1, slot.head.last_seq + 1))
+        event = compact(slot.head, what, self._around.now())
+        if len(codec.write_event(event)) <= self._limits.event_bytes and not any(map(_changes_the_past, since)):
+            self._writer.append(slot, event)
+
     def confirmed(self, event: StepCompleted | ApprovalRequested) -> None:
         """An appended step was confirmed; it is told with `settle`, when it is in the table. A fork's copy is nobody's."""
         if not event.copy:
@@ -75,3 +91,10 @@ class Progress:
             if isinstance(event, ApprovalRequested):
                 self._around.stop(event.session)
             self._waiting.pop((event.session, event.seq))(True)
+
+
+def _changes_the_past(event: AnyEvent | None) -> bool:
+    """Is a summary no longer true that was made before this?"""
+    if isinstance(event, MessageAccepted):
+        return event.replaces > 0
+    return isinstance(event, Terminal) and event.version > 1

@@ -8,7 +8,7 @@ from chatstream.core.claims import Headers
 from chatstream.core.errors import LogError, TableBroken
 from chatstream.core.events import AnyEvent, MessageAccepted
 from chatstream.core.ids import Offset, PartitionNo, Seq, SessionId, Version
-from chatstream.core.session import Outcome, Parked, Partial, Running, Stepped
+from chatstream.core.session import Compacted, Outcome, Parked, Partial, Running, Stepped
 from chatstream.core.times import at_ms
 from chatstream.engine.clock import rfc3339
 from chatstream.engine.desk import Answer
@@ -212,3 +212,6 @@ class Seat:
 
         self.writer.record(session, turn, version, what, done)
         return recorded
+
+    def compacted(self, session: SessionId, made_at: Seq, what: Compacted) -> None:
+        self.writer.compacted(session, made_at, what)

@@ -18,6 +18,7 @@ from chatstream.core.ids import Seq, SessionId, Version
 from chatstream.core.limits import Limits
 from chatstream.core.session import Completed, Failed, Outcome, Partial
 from chatstream.engine.calling import LiveTurn, read_message
+from chatstream.engine.compacting import Compactions, Compactor
 from chatstream.engine.feed import Feed
 from chatstream.engine.live import LiveAttempt
 from chatstream.engine.outcomes import checked_reply, failure_of, piece_bytes, plain_text
@@ -36,7 +37,7 @@ CANCEL_LOOKS: Final = 10
 Looks and not seconds: after a process that stood still, the call gets its turn first."""
 
 
-class Asker(Recording, Protocol):
+class Asker(Recording, Compactor, Protocol):
     """The partition's side of a call."""
 
     @property
@@ -67,12 +68,14 @@ class Call:
     """A job under way."""
 
     __slots__ = (
-        "attempt", "job", "live", "looks", "reason", "resting", "size_bytes", "started_s", "task", "touched_s", "usage",
+        "attempt", "fill", "job", "live", "looks", "reason", "resting", "size_bytes", "started_s", "task", "touched_s",
+        "usage",
     )  # fmt: skip
 
     def __init__(self, job: Job, now_s: float) -> None:
         self.job = job
         self.attempt = 0
+        self.fill = 0.0
         self.live = LiveAttempt(job.turn, job.version, 0)
         self.size_bytes = 0
         self.usage: Usage | None = None
@@ -96,6 +99,7 @@ class Turns:
         self._rng = rng
         self._on_crash = on_crash
         self._calls: dict[SessionId, Call] = {}
+        self.compactions: Final = Compactions(responder, limits, on_crash)
         self._waiting: dict[SessionId, Job] = {}
         self._draining = False
         self._idle = asyncio.Event()
@@ -115,8 +119,16 @@ class Turns:
         if call is not None and (call.job.turn, call.job.version) == (job.turn, job.version):
             return
         self._waiting[job.session] = job
-        if len(self._calls) < self._limits.calls and not self._draining:
+        if self._has_room():
             self._start_next()
+
+    def _has_room(self) -> bool:
+        """Is there a free call? Summaries give theirs back."""
+        if len(self._calls) >= self._limits.calls or self._draining:
+            return False
+        if len(self._calls) + len(self.compactions) >= self._limits.calls:
+            self.compactions.give_way()
+        return True
 
     def _start_next(self) -> None:
         job = self._waiting.pop(next(iter(self._waiting)))
@@ -131,7 +143,7 @@ class Turns:
         self._start_more()
 
     def _start_more(self) -> None:
-        while self._waiting and len(self._calls) < self._limits.calls and not self._draining:
+        while self._waiting and self._has_room():
             self._start_next()
         if not self._calls:
             self._idle.set()
@@ -161,6 +173,7 @@ class Turns:
         mine = [session for session, call in self._calls.items() if call.job.asker is asker]
         for session in mine:
             self.stop(session)
+        self.compactions.abandon(asker)
         return mine
 
     async def drain(self, wait_s: float) -> None:
@@ -230,7 +243,14 @@ class Turns:
         job = call.job
         del self._calls[job.session]
         self._feed.live.finish(job.session)
+        if self.compactions.wanted(call.fill) and not self._waiting and not self._draining:
+            self._compact(job)
         job.asker.finish(job.session, job.turn, job.version, outcome)
+
+    def _compact(self, job: Job) -> None:
+        """Summarise the session if a call is free. Before its turn is finished, which may end the partition's writer."""
+        if len(self._calls) + len(self.compactions) < self._limits.calls:
+            self.compactions.offer(job.asker, job.session)
 
     def _no_message(self, job: Job) -> Failed:
         """A record that does not fit made a turn of something that nobody said. The fold has raised its alarm by now."""
@@ -319,6 +339,7 @@ class Turns:
     def _completed(self, call: Call, turn: LiveTurn, reply: Reply) -> Completed:
         if turn.refused is not None:
             raise turn.refused
+        call.fill = turn.fill
         text = "".join(call.live.parts) if reply.text is None else reply.text
         if not text and not reply.content:
             raise ResponderError("the model gave no text", failure=EMPTY_REPLY)

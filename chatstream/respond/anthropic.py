@@ -16,9 +16,10 @@ from chatstream.core.errors import BadSettings, ResponderError, ResponderRefused
 from chatstream.core.events import Blocks
 from chatstream.respond import failures
 from chatstream.respond.anthropic_errors import STREAM_ERRORS, checked, translated
+from chatstream.respond.anthropic_summaries import Summaries
 from chatstream.respond.conversation import messages_of
 from chatstream.respond.message_stream import Answer
-from chatstream.respond.port import Reply, Turn
+from chatstream.respond.port import Past, Reply, Turn
 
 DEFAULT_MODEL: Final = "claude-haiku-5-5"
 MAX_TOKENS: Final = 8192
@@ -51,6 +52,7 @@ class AnthropicResponder:
         self._system = system
         self._max_tokens = max_tokens
         self._client = _client(base_url, calls)
+        self._summaries = Summaries(self._client, model)
 
     async def respond(self, turn: Turn) -> AsyncIterator[str | Reply]:
         """The answer's text as it comes, then its Reply. Raises ResponderError and ResponderRefused, nothing else."""
@@ -70,6 +72,10 @@ class AnthropicResponder:
         except STREAM_ERRORS as error:
             raise translated(error) from error
         yield _reply(answer)
+
+    async def compact(self, past: Past) -> Reply:
+        """The conversation's beginning in short. Raises ResponderError and ResponderRefused, nothing else."""
+        return await self._summaries.make(past)
 
     async def close(self) -> None:
         """Close all connections."""

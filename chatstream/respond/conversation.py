@@ -36,6 +36,11 @@ def messages_of(history: Sequence[Said], text: str, content: Blocks | None) -> l
     return _merged([*said, ("user", asked)])
 
 
+def messages_so_far(history: Sequence[Said]) -> list[ApiMessage]:
+    """The history alone."""
+    return _merged((each.role, _blocks(each.role, each.text, each.content)) for each in history)
+
+
 def _merged(said: Iterable[tuple[Role, Blocks]]) -> list[ApiMessage]:
     messages: list[ApiMessage] = []
     for role, blocks in said:

@@ -11,14 +11,16 @@ from typing import Final
 
 from chatstream.core.errors import BadInput, ResponderError, ResponderRefused
 from chatstream.core.events import Usage
+from chatstream.core.prompt import SUMMARY
 from chatstream.respond import failures
-from chatstream.respond.port import Reply, Turn
+from chatstream.respond.port import Past, Reply, Turn
 
 MODEL: Final = "offline"
 SLOW_SECONDS_MAX: Final = 600.0
 LONG_WORDS_MAX: Final = 2_000_000
 """About 11 MiB: enough to go past what one event may hold, so that `reply-too-large` can be shown."""
 ECHO_CHARS: Final = 200
+SUMMARY_CHARS: Final = 40
 SLOW_WORDS: Final = 20
 WORDS_PER_BREATH: Final = 64
 """Without a delay between words the event loop gets a turn this often; a long answer must not hold it."""
@@ -97,6 +99,12 @@ class OfflineResponder:
             delay_s, words = seconds / SLOW_WORDS, _numbered(SLOW_WORDS)
         async for spoken in self._speak(turn, words, delay_s):
             yield spoken
+
+    async def compact(self, past: Past) -> Reply:
+        """How much was said, and the first and the last of it."""
+        first, last = (said.text.removeprefix(SUMMARY)[:SUMMARY_CHARS] for said in (past.history[0], past.history[-1]))
+        text = f"{len(past.history)} messages, from “{first}” to “{last}”."
+        return Reply(text=text, model=MODEL, usage={"input_tokens": 0, "output_tokens": 0, "estimated": True})
 
     async def close(self) -> None:
         """Nothing is held."""

@@ -10,7 +10,10 @@ from chatstream.core.events import Blocks, Usage
 from chatstream.core.ids import SessionId
 from chatstream.core.prompt import Said
 
-__all__ = ["Approval", "PlainTurn", "Reply", "Responder", "ResponderFactory", "Said", "State", "Step", "Turn"]
+__all__ = [
+    "Approval", "CompactingResponder", "Past", "PlainTurn", "Reply", "Responder", "ResponderFactory", "Said", "State", "Step",
+    "Turn",
+]  # fmt: skip
 
 
 class Reply(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -160,6 +163,30 @@ class Responder(Protocol):
 
     async def close(self) -> None:
         """Free connections. Called once, when the node stops."""
+
+
+class Past(msgspec.Struct, frozen=True, kw_only=True):
+    """The beginning of a conversation that no longer fits the prompt window, to be told in short.
+
+    system, model: as in Turn. history: oldest first; it may begin with the summary before this one.
+    """
+
+    session: SessionId
+    system: str
+    model: str
+    history: Sequence[Said]
+
+
+class CompactingResponder(Responder, Protocol):
+    """A responder that can tell long conversations in short.
+
+    When a turn's history filled its window (Limits.compact_share), `compact` is called in the background, and from then
+    on turns are shown its text in place of the messages it was given. These stay in the log and readable. It returns the
+    text, or a Reply that tells model and usage, too: at most one byte for each of Limits.prompt_tokens. If it raises, or
+    takes longer than Limits.compact_s, it is called again later; the conversation goes on without its oldest messages.
+    """
+
+    async def compact(self, past: Past) -> str | Reply: ...
 
 
 ResponderFactory = Callable[[], Responder]

@@ -10,21 +10,29 @@ from typing import Any
 
 from chatstream.core.errors import BadSettings, ResponderRefused
 from chatstream.respond.blocking import BlockingTurn
-from chatstream.respond.port import PlainTurn, Reply, Responder, Turn
+from chatstream.respond.port import Past, PlainTurn, Reply, Responder, Turn
 from chatstream.respond.threads import Threads
 
 
 class UserResponder:
-    """Calls `respond`: a callable that takes the turn. close: the user's own, None when there is none.
+    """Calls `respond`: a callable that takes the turn. close, compact: the user's own, None when there is none.
 
     respond may be an async generator function, a generator function, or an async or plain function that returns `str`,
     `Reply` or None (which is an empty reply).
     """
 
-    def __init__(self, respond: Callable[[Turn], Any], close: Callable[[], Any] | None, threads: Threads) -> None:
+    def __init__(
+        self,
+        respond: Callable[[Turn], Any],
+        close: Callable[[], Any] | None,
+        threads: Threads,
+        compact: Callable[[Past], Any] | None = None,
+    ) -> None:
         self._respond = respond
         self._close = close
         self._threads = threads
+        self._compact = compact
+        self.compact = None if compact is None else self._summary
         self._is_async = _is_async(respond)
 
     async def respond(self, turn: Turn) -> AsyncIterator[str | Reply]:
@@ -42,6 +50,18 @@ class UserResponder:
             closing = self._close()
             if inspect.isawaitable(closing):
                 await closing
+
+    async def _summary(self, past: Past) -> Any:
+        """What the user's `compact` gives, async or not."""
+        assert self._compact is not None
+        compact = self._compact
+        if _is_async(compact):
+            return await compact(past)
+        pieces = self._threads.run(lambda: iter([compact(past)]))
+        try:
+            return await anext(pieces)
+        finally:
+            await pieces.aclose()
 
     async def _in_thread(self, turn: Turn) -> AsyncGenerator[Any, None]:
         plain = BlockingTurn(turn)
@@ -80,8 +100,10 @@ def responder_of(target: Any, name: str, threads: Threads) -> Responder:
     if not callable(respond):
         raise BadSettings(f"{name} is a {type(target).__name__}: a responder is a function, or has a method `respond`")
     _takes_a_turn(respond, name)
-    close = getattr(target, "close", None) if own is not None else None
-    return UserResponder(respond, close if callable(close) else None, threads)
+    if own is None:
+        return UserResponder(respond, None, threads)
+    close, compact = getattr(target, "close", None), getattr(target, "compact", None)
+    return UserResponder(respond, close if callable(close) else None, threads, compact if callable(compact) else None)
 
 
 def _made(cls: Any, name: str) -> Any:

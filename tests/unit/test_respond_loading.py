@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from chatstream.core.errors import BadSettings, ResponderError, ResponderRefused
+from chatstream.core.ids import SessionId
 from chatstream.respond.loading import default_spec, load, system_text
 from chatstream.respond.offline import OfflineResponder
-from chatstream.respond.port import Reply, Responder
+from chatstream.respond.port import Past, Reply, Responder, Said
 from tests.turns import FakeTurn, answer
 
 Write = Callable[..., Responder]
@@ -282,3 +283,22 @@ def test_a_system_prompt_is_text_or_a_file(tmp_path: Path) -> None:
     assert system_text(f"@{file}") == "Be brief."
     with pytest.raises(BadSettings, match="cannot be read"):
         system_text(f"@{tmp_path}/none")
+
+
+@pytest.mark.parametrize("start", ["def", "async def"])
+async def test_a_class_may_summarise_too_async_or_not(code: Write, start: str) -> None:
+    source = f"""
+        class Bot:
+            def respond(self, turn): return 'yes'
+            {start} compact(self, past): return f'{{len(past.history)}} messages of {{past.session}}'
+    """
+    responder = code(source, "Bot")
+    past = Past(session=SessionId("alice"), system="", model="", history=[Said(role="user", text="one")])
+    assert await responder.compact(past) == "1 messages of alice"  # type: ignore[attr-defined]  # this one has it
+
+
+@pytest.mark.parametrize(
+    "source", ["def respond(turn): return 'yes'", "class respond:\n  def respond(self, turn): return 'yes'"]
+)
+async def test_what_does_not_summarise_has_no_such_method(code: Write, source: str) -> None:
+    assert getattr(code(source), "compact", None) is None

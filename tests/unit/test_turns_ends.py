@@ -38,6 +38,9 @@ class Desk:
     def record(self, *which: object) -> asyncio.Future[None]:
         raise AssertionError(f"nobody takes a step here: {which}")
 
+    def compacted(self, *which: object) -> None:
+        raise AssertionError(f"nobody makes a summary here: {which}")
+
     def broken(self, error: TableBroken) -> None:
         self.errors.append(error)
 
