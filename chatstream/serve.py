@@ -222,9 +222,11 @@ class _Told:
 
     def _tell(self, number: int) -> None:
         if self.stop.done():
+            log.warning("told to stop again: ending at once; what was not confirmed is done after the next start")
             os._exit(128 + number)
         self.stop.set_result(None)
         if self.starting is not None:
+            log.info("stopping before the start was done; a second signal ends the process at once")
             self.starting.cancel()
 
 

@@ -1,6 +1,7 @@
 """The program as people run it: `chatstream …` in a process of its own, on a free port, in a directory of its own."""
 
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -24,8 +25,10 @@ def environment(**more: str) -> dict[str, str]:
     return {**kept, **more}
 
 
-def run(args: Sequence[str], directory: Path, wait_s: float = START_S, **more: str) -> subprocess.CompletedProcess[str]:
-    """Run a command to its end."""
+def run(
+    args: Sequence[str], directory: Path, wait_s: float = START_S, full: bool = False, **more: str
+) -> subprocess.CompletedProcess[str]:
+    """Run a command to its end. full: its disk takes no more, as far as the process can tell."""
     return subprocess.run(
         [*CHATSTREAM, *args],
         cwd=directory,
@@ -35,7 +38,12 @@ def run(args: Sequence[str], directory: Path, wait_s: float = START_S, **more: s
         text=True,
         timeout=wait_s,
         check=False,
+        preexec_fn=_fill_disk if full else None,
     )
+
+
+def _fill_disk() -> None:
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1_000, resource.RLIM_INFINITY))
 
 
 class NodeProcess:

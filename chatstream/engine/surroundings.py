@@ -24,6 +24,9 @@ class Fenced(msgspec.Struct, frozen=True):
 
     claim: ClaimName
 
+    def __str__(self) -> str:
+        return f"the partition was claimed by others ({self.claim})"
+
 
 class Doubt(msgspec.Struct, frozen=True):
     """What happened to an append is unknown, or what is in the log cannot be explained.
@@ -35,6 +38,9 @@ class Doubt(msgspec.Struct, frozen=True):
     producer: bool = True
     table: bool = False
 
+    def __str__(self) -> str:
+        return self.why
+
 
 def broken_table(error: TableBroken) -> Doubt:
     """The doubt about a table that cannot be read or written: the next writer folds it again."""
@@ -43,6 +49,9 @@ def broken_table(error: TableBroken) -> Doubt:
 
 class Moved(msgspec.Struct, frozen=True):
     """The partition was revoked, or the node stops."""
+
+    def __str__(self) -> str:
+        return "the partition was given up"
 
 
 End = Fenced | Doubt | Moved

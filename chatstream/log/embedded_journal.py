@@ -7,6 +7,7 @@ the journal: every append fails until the files were closed and opened again, be
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final, Protocol
@@ -17,6 +18,8 @@ from chatstream.core.claims import Headers
 from chatstream.core.errors import LogError, LogUnavailable, OutcomeUnknown
 from chatstream.core.ids import Offset, PartitionNo
 from chatstream.log.port import Ack, Record, Topic
+
+log = logging.getLogger(__name__)
 
 Place = tuple[Topic, PartitionNo]
 
@@ -167,6 +170,7 @@ class Journal:
             self._files.close()
         self.open()
         self._broken = None
+        log.warning("the log can be used again")
 
     def read(self, partition: Partition, start: int, most: int) -> list[Record]:
         """Records from `start` on, as far as they were acknowledged. Raises LogUnavailable."""
@@ -252,6 +256,8 @@ class Journal:
 
     def _fail(self, batch: list[Pending], error: LogError) -> None:
         """Nobody knows what landed: all that was appended fails, so that nothing lands behind a gap."""
+        if self._broken is None:
+            log.error("nothing is stored any more until this is mended: %s", error)
         self._broken = error
         acks: dict[Writer, list[Ack]] = {}
         for pending in batch + self._take():

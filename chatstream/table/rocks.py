@@ -32,7 +32,7 @@ from rocksdict import (
     WriteOptions,
 )
 
-from chatstream.core.errors import DirectoryInUse, TableBroken
+from chatstream.core.errors import BadSettings, DirectoryInUse, TableBroken
 from chatstream.core.ids import PartitionNo
 from chatstream.core.limits import KIB, MIB
 from chatstream.table.port import Change
@@ -258,7 +258,7 @@ class RocksTableStore:
     """See TableStore. path: a directory of its own, made when missing; `<path>/<partition>` is a database.
 
     block_cache_bytes: for all tables together. Raises DirectoryInUse at once when another process (or another store of this
-    one) has the directory.
+    one) has the directory, BadSettings where it cannot be made or written.
     """
 
     def __init__(self, path: Path, block_cache_bytes: int = BLOCK_CACHE_BYTES) -> None:
@@ -302,8 +302,11 @@ class RocksTableStore:
 
 def _locked(path: Path) -> int:
     """Hold the directory for this process until the file is closed; the system does that when the process dies."""
-    path.mkdir(parents=True, exist_ok=True)
-    lock = os.open(path / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        lock = os.open(path / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    except OSError as error:
+        raise BadSettings(f"data: the tables in {path} cannot be used: {error}") from error
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:

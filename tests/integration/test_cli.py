@@ -1,18 +1,23 @@
 """The command line as people meet it: what it prints, where, and with which exit code."""
 
+import contextlib
 import json
 import logging
 import os
+import resource
 import signal
 import socket
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
 
 import pytest
 
 from chatstream.cli.app import run as cli
-from tests.process import CHATSTREAM, NodeProcess, environment, run
+from tests.process import CHATSTREAM, START_S, STOP_S, NodeProcess, environment, run
 
 
 @pytest.fixture(scope="module")
@@ -213,6 +218,112 @@ def test_a_second_signal_ends_a_node_at_once(tmp_path: Path) -> None:
         while "stopping" not in node.errors():
             assert node.process.poll() is None
         assert node.stop() == 128 + signal.SIGTERM
+
+
+def test_a_node_told_to_stop_while_it_starts_says_so_and_ends_with_0(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        silent.settimeout(START_S)
+        args = ["up", "--listen", "127.0.0.1:0", "--bootstrap-servers", f"127.0.0.1:{silent.getsockname()[1]}"]
+        for signals, code, sentence in [
+            ([signal.SIGTERM], 0, "stopping before the start was done"),
+            ([signal.SIGINT, signal.SIGTERM], 128 + signal.SIGTERM, "told to stop again: ending at once"),
+        ]:
+            with subprocess.Popen(
+                [*CHATSTREAM, *args], cwd=tmp_path, env=environment(), stderr=subprocess.PIPE, text=True
+            ) as process:
+                connection, _ = silent.accept()  # it waits for the broker's answer now
+                assert process.stderr is not None
+                said = ""
+                for number in signals:
+                    process.send_signal(number)
+                    said += process.stderr.readline()
+                said += process.stderr.read()
+                connection.close()
+                assert process.wait(STOP_S) == code
+            lines = [json.loads(line)["message"] for line in said.splitlines()]
+            assert len(lines) == len(signals)
+            assert sentence in lines[-1]
+
+
+@pytest.mark.parametrize(
+    ("taken", "code", "sentence"),
+    [
+        ("log", 1, "the log in {data}/log cannot be used"),
+        ("tables", 2, "data: the tables in {data}/tables cannot be used"),
+        (".", 2, "data: {data} cannot be used"),
+    ],
+)
+def test_a_data_directory_that_cannot_be_used_gets_one_line(taken: str, code: int, sentence: str, called_here: Called) -> None:
+    data = Path("data")
+    (data / taken).parent.mkdir(parents=True, exist_ok=True) if taken != "." else None
+    (data / taken).touch()
+    assert sentence.format(data=data) in called_here(["up", "--listen", "127.0.0.1:0", "--responder", "offline"], code)
+
+
+def test_a_full_disk_at_the_start_gets_one_line(tmp_path: Path) -> None:
+    done = run(["up", "--listen", "127.0.0.1:0", "--responder", "offline"], tmp_path, full=True)
+    assert "File too large" in complaint(done, 1)
+
+
+def test_a_disk_that_fills_up_is_said_once_and_nothing_is_promised_until_there_is_room(tmp_path: Path) -> None:
+    most, text = 2_000_000, b"x" * 200_000
+    with NodeProcess(tmp_path) as node:
+        limit_files(node.process.pid, most)
+        statuses = [posted(node.url, text) for _ in range(2 * most // len(text))]
+        assert statuses[0] == 202
+        assert set(statuses) == {202, 503}
+        assert "nothing is stored any more until this is mended" in node.errors()
+        limit_files(node.process.pid, resource.RLIM_INFINITY)
+        while "the log can be used again" not in node.errors():
+            assert node.process.poll() is None
+        while posted(node.url, text) != 202:
+            assert node.process.poll() is None
+        assert node.stop() == 0
+        assert "Traceback" not in node.errors()
+
+
+def limit_files(pid: int, size_bytes: int) -> None:
+    """No file of the process grows beyond that, as on a disk that is full."""
+    resource.prlimit(pid, resource.RLIMIT_FSIZE, (size_bytes, resource.RLIM_INFINITY))
+
+
+def posted(url: str, text: bytes) -> int:
+    """The status of a message sent over HTTP."""
+    request = Request(f"{url}/v1/sessions/ines/messages", text, {"Content-Type": "text/plain"})
+    try:
+        with urlopen(request, timeout=START_S) as response:
+            return int(response.status)
+    except HTTPError as error:
+        error.close()
+        return error.code
+
+
+BLOCKS = """
+import sys, time
+from functools import partial
+from chatstream import cli, serve
+
+async def respond(turn):
+    time.sleep(3600)
+    yield "never"
+
+sys.modules["blocks"] = sys.modules["__main__"]
+serve.loop_watched = partial(serve.loop_watched, 3.0)
+cli.main()
+"""
+
+
+def test_model_code_that_blocks_the_event_loop_ends_the_node_and_not_only_its_answers(tmp_path: Path) -> None:
+    args = [sys.executable, "-c", BLOCKS, "up", "--listen", "127.0.0.1:0", "--responder", "blocks:respond"]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(args, cwd=tmp_path, env=environment(), stdout=pipe, stderr=pipe, text=True) as process:
+        assert process.stdout is not None
+        url = process.stdout.readline().split()[2]
+        with contextlib.suppress(OSError):  # the node may be gone before it has answered
+            posted(url, b"hello")
+        _, said = process.communicate(timeout=START_S)
+    assert process.returncode == 70
+    assert "the event loop made no turn for 3 s: ending the process" in said
 
 
 def test_the_node_keeps_its_name(tmp_path: Path) -> None:
