@@ -260,8 +260,14 @@ class _Stream:
     async def _memory_view(self) -> None:
         await self._tool_use({"command": "view", "path": "/memories/notes.txt"})
 
-    async def _tool_use(self, asked: Json) -> None:
-        block = {"type": "tool_use", "id": "toolu_fake", "name": "memory", "input": {}}
+    async def _find_tables(self) -> None:
+        await self._tool_use({"people": 4}, "find_tables")
+
+    async def _book_table(self) -> None:
+        await self._tool_use({"table": "garden"}, "book_table")
+
+    async def _tool_use(self, asked: Json, name: str = "memory") -> None:
+        block = {"type": "tool_use", "id": f"toolu_{name}", "name": name, "input": {}}
         parts = [json.dumps(asked)[:10], json.dumps(asked)[10:]]
         deltas = [_delta(1, {"type": "input_json_delta", "partial_json": part}) for part in parts]
         start = {"type": "content_block_start", "index": 1, "content_block": block}
@@ -297,7 +303,7 @@ BEHAVIOURS: Final = (
     *("ok", "dribble", "silent", "no-bytes", "stall", "cut", "no-stop", "no-stop-at-all", "nothing"),
     *("error-event", "error-event-refused", "error-event-unknown", "malformed", "disorder", "headless", "unknown-event"),
     *("empty", "empty-text", "refusal", "refusal-midway", "max-tokens", "two-blocks", "thinking", "only-thinking"),
-    *("memory-create", "memory-view"),
+    *("memory-create", "memory-view", "find-tables", "book-table"),
 )
 
 

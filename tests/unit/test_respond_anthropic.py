@@ -125,7 +125,7 @@ RETRYABLE = [
 ]
 ANSWERED = ["ok", "dribble", "unknown-event", "empty", "empty-text", "refusal-midway", "max-tokens", "two-blocks", "thinking"]
 HELD = ["silent", "no-bytes", "stall"]
-USED_ELSEWHERE = ["only-thinking", "memory-create", "memory-view"]
+USED_ELSEWHERE = ["only-thinking", "memory-create", "memory-view", "find-tables", "book-table"]
 
 
 def test_every_behaviour_of_the_service_is_tried_below() -> None:
