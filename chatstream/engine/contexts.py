@@ -3,6 +3,7 @@
 Without the second a command could rest on what the one before it has changed already.
 """
 
+from collections.abc import Callable
 from typing import Any, assert_never
 
 import msgspec
@@ -25,28 +26,34 @@ from chatstream.core.commands import (
 from chatstream.core.copying import fork_name
 from chatstream.core.events import AnyEvent, MessageAccepted, ReplyCompleted, StateChanged, Terminal
 from chatstream.core.head import Ended
-from chatstream.core.ids import InputPosition, Seq
+from chatstream.core.ids import InputPosition, Seq, SessionId
 from chatstream.core.limits import Limits
 from chatstream.core.partitioner import partition_of
 from chatstream.core.prompt import Rewind
-from chatstream.core.session import Context
+from chatstream.core.session import Context, Partial
 from chatstream.core.session import how as how_ended
 from chatstream.core.state import cost_bytes
 from chatstream.engine.projection import Projection
 from chatstream.engine.slots import Slot, Slots
-from chatstream.engine.surroundings import Surroundings
 from chatstream.table import rows
 
 
 class Contexts:
-    """Makes contexts for the writer of one partition. partitions: how many there are."""
+    """Makes contexts for the writer of one partition. partitions: how many there are. said: as Surroundings.said."""
 
-    def __init__(self, projection: Projection, slots: Slots, partitions: int, limits: Limits, around: Surroundings) -> None:
+    def __init__(
+        self,
+        projection: Projection,
+        slots: Slots,
+        partitions: int,
+        limits: Limits,
+        said: Callable[[SessionId], Partial],
+    ) -> None:
         self._projection = projection
         self._slots = slots
         self._partitions = partitions
         self._limits = limits
-        self._around = around
+        self._said = said
 
     def of(self, slot: Slot, command: AnyCommand, at: InputPosition, now: str, sent_ms: int) -> Context:
         """What a command for the slot's session is decided in. sent_ms: the time on its record. Raises TableBroken."""
@@ -69,7 +76,7 @@ class Contexts:
         match command:
             case Cancel():
                 target = self._slots.seq_of(slot, command.message_id) if command.message_id else None
-                return replace(bare, target=target, partial=self._around.said(session))
+                return replace(bare, target=target, partial=self._said(session))
             case Retry() | Regenerate():
                 ended = self.ended(slot, command.turn) if isinstance(command, Retry) and command.turn else slot.head.ended
                 return replace(bare, ended=ended, rewound=ended is not None and self.rewound(slot, ended.turn))

@@ -104,7 +104,7 @@ class Partition:
         self._limits = limits
         self._around = around
         self._slots = Slots(projection, limits.cached_sessions)
-        self._contexts = Contexts(projection, self._slots, partitions, limits, around)
+        self._contexts = Contexts(projection, self._slots, partitions, limits, around.said)
         self._copies = Copies(self, projection, self._slots, limits)
         self._deferred = Deferred(limits)
         self._debts = Debts(self, projection, self._slots, self._copies, limits, around)

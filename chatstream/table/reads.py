@@ -54,7 +54,8 @@ class Item(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fal
     """One message of the conversation as readers see it, the user's or the model's.
 
     turn: seq of the user's message it belongs to. The fields from `user` on are there where they apply. due: when a
-    message is to be sent, or was to be sent that was taken back or turned away.
+    message is to be sent, or was to be sent that was taken back or turned away. replaces: of an edit, the message that it
+    went back to. superseded: a later version of the turn has ended. rewound: an edit took it back, the model does not see it.
     """
 
     seq: Seq
@@ -76,6 +77,9 @@ class Item(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fal
     detail: str = ""
     by: str = ""
     due: str = ""
+    replaces: Seq = Seq(0)
+    superseded: bool = False
+    rewound: bool = False
 
 
 class Conversation(NamedTuple):
@@ -193,7 +197,10 @@ def _collect(view: View, now: Session, found: Iterable[tuple[bytes, bytes]], lim
                 break
     # Only now, for a view that has one cursor would seek its place again after each of these reads.
     places = places_of(now)
+    rewinds = rows.read_rewinds(view, now.session) if now.rewinds else []
     items = [_item(view, now, places, event) for event in events]
+    if rewinds:
+        items = [replace(item, rewound=any(rewind.took_back(item.turn) for rewind in rewinds)) for item in items]
     return items, reached, len(items) == limit or size_bytes >= PAGE_BYTES
 
 
@@ -211,7 +218,8 @@ def _item(view: View, now: Session, places: Places, event: Shown) -> Item:
         case MessageScheduled():
             return user_item(event, scheduled_status(view, now, event.seq))
         case _:
-            return reply_item(event)
+            ending = rows.read_ending(view, now.session, event.turn)
+            return replace(reply_item(event), superseded=ending is not None and ending.seq != event.seq)
 
 
 def scheduled_status(view: View, now: Session, seq: Seq) -> Literal["scheduled", "cancelled", "refused"]:
@@ -247,6 +255,7 @@ def user_item(event: MessageAccepted | MessageScheduled, status: MessageStatus) 
         user=event.user,
         metadata=event.metadata,
         due=event.due if isinstance(event, MessageScheduled) else "",
+        replaces=event.replaces if isinstance(event, MessageAccepted) else Seq(0),
     )
 
 

@@ -20,6 +20,7 @@ running/<session>                   local, no part of the fold: an attempt was s
 meta                                what was folded so far: TableMeta
 """
 
+from collections.abc import Iterator
 from itertools import islice
 from typing import Any, Final, NamedTuple
 
@@ -351,6 +352,12 @@ def read_rewinds(view: View, session: SessionId) -> list[Rewind]:
     prefix = REWIND + session.encode() + b"/"
     found = view.scan(prefix, after_prefix(prefix))
     return [Rewind(Seq(int.from_bytes(raw, "big")), Seq(int.from_bytes(key[len(prefix) :], "big"))) for key, raw in found]
+
+
+def read_state(view: View, session: SessionId) -> Iterator[tuple[str, bytes]]:
+    """The session's K/V state, keys in order, values as JSON."""
+    prefix = STATE + session.encode() + b"/"
+    return ((key[len(prefix) :].decode(), raw) for key, raw in view.scan(prefix, after_prefix(prefix)))
 
 
 def read_profile(view: View, session: SessionId) -> Profile:

@@ -6,7 +6,7 @@ from aiohttp import web
 
 from chatstream.core.limits import Limits
 from chatstream.engine.desk import Desk
-from chatstream.web import cancelling, erasing, events, forking, health, listing, live, sending, sessions
+from chatstream.web import acting, cancelling, erasing, events, forking, health, listing, live, sending, sessions, state
 from chatstream.web.bodies import body_bytes_most
 from chatstream.web.boundary import Boundary
 from chatstream.web.metrics import HttpMetrics
@@ -48,11 +48,20 @@ def routes() -> list[web.RouteDef]:
         web.get("/metrics", health.metrics),
         web.get("/v1/sessions", listing.get_sessions),
         web.get(SESSION, sessions.get_session),
+        web.patch(SESSION, acting.patch_session),
         web.delete(SESSION, erasing.delete_session),
         web.get(SESSION + "/messages", sessions.get_messages),
         web.post(SESSION + "/messages", sending.post_message),
         web.post(SESSION + "/cancel", cancelling.post_cancel),
+        web.post(SESSION + "/retry", acting.post_retry),
+        web.post(SESSION + "/regenerate", acting.post_regenerate),
+        web.post(SESSION + "/edit", acting.post_edit),
         web.post(SESSION + "/fork", forking.post_fork),
+        web.post(SESSION + "/approvals/{name}", acting.post_approval),
+        web.get(SESSION + "/state", state.get_state),
+        web.get(SESSION + "/state/{key}", state.get_value),
+        web.put(SESSION + "/state/{key}", state.put_value),
+        web.delete(SESSION + "/state/{key}", state.delete_value),
         web.get(SESSION + "/events", events.get_events, allow_head=False),
         web.head(SESSION + "/events", events.head_events),
         web.get(SESSION + "/live", live.get_live, allow_head=False),

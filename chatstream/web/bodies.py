@@ -55,8 +55,11 @@ def read_cancel(headers: CIMultiDictProxy[str], body: bytes, limits: Limits) -> 
     return read_act(headers, body, limits, Cancel)
 
 
-def read_act(headers: CIMultiDictProxy[str], body: bytes, limits: Limits, kind: type[_C]) -> _C:
-    """A body, which may be empty, as a command of one kind, with an id. Raises as read_message does."""
+def read_act(
+    headers: CIMultiDictProxy[str], body: bytes, limits: Limits, kind: type[_C], of_path: dict[str, Any] | None = None
+) -> _C:
+    """A body, which may be empty, as a command of one kind, with an id. of_path: fields that the request's path and
+    headers give. Raises as read_message does."""
     if body and not _is_json(headers.get("Content-Type"), body):
         raise Problem(415, "unsupported-media-type", "say what is asked as application/json, or nothing")
     try:
@@ -68,6 +71,7 @@ def read_act(headers: CIMultiDictProxy[str], body: bytes, limits: Limits, kind: 
     tag = kind.__struct_config__.tag
     if fields.setdefault("type", tag) != tag:
         raise Problem(400, "bad-command", f"only commands of type {tag} are sent here")
+    fields |= of_path or {}
     # Through the codec, so that what a command may be is checked in one place.
     command = inbound.read_json_command(msgspec.json.encode(fields), limits)
     assert isinstance(command, kind)

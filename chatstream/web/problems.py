@@ -112,6 +112,11 @@ _STATUS_OF_REASON: Final = {
     "turn-in-progress": 409,
     "not-running": 409,
     "session-exists": 409,
+    "not-ended": 409,
+    "rewound": 409,
+    "no-such-approval": 409,
+    "precondition-failed": 412,
+    "state-too-large": 413,
     "no-such-session": 404,
     "no-such-message": 404,
     "other-partition": 422,
@@ -122,9 +127,14 @@ _STATUS_OF_REASON: Final = {
 """Reasons of refusals and dead letters that are not plainly 400."""
 
 _DETAIL_OF_REASON: Final = {
-    "turn-in-progress": "a turn is running and the message was sent with on_busy=reject; send it again when it has ended",
+    "turn-in-progress": "the turn is running or waiting; or one is, and the message was sent with on_busy=reject",
     "not-running": "there is no such turn to cancel: it has ended, or there never was one",
     "session-exists": "there is such a session, or there was: give the new one another id",
+    "not-ended": "there is no turn that ended so that it could run again",
+    "rewound": "an edit took this back",
+    "no-such-approval": "nothing of this name is waited for: it was decided, or never asked",
+    "precondition-failed": "the value is not the one that If-Match names",
+    "state-too-large": "the session's state would be larger than it may be",
     "no-such-session": "there is no such session",
     "no-such-message": "the session has no event of that number",
     "other-partition": "a fork stays on its source's partition: leave the id out, and one of it is made",

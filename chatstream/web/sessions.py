@@ -9,7 +9,7 @@ from aiohttp import web
 from chatstream.core.ids import PartitionNo, Seq, SessionId, session_id
 from chatstream.core.session import Session
 from chatstream.engine.desk import Desk
-from chatstream.table import reads
+from chatstream.table import reads, rows
 from chatstream.table.listing import ListedStatus
 from chatstream.table.port import View
 from chatstream.web.conditional import NO_CACHE, matches
@@ -71,12 +71,15 @@ class Question(msgspec.Struct, frozen=True):
 
 class Overview(msgspec.Struct, frozen=True, kw_only=True):
     """The body of GET …/sessions/{id}. queue: the first of the waiting turns; waiting: how many there are. scheduled: the
-    messages that are sent next; approval: what a parked session waits for."""
+    messages that are sent next; approval: what a parked session waits for. metadata, system, model: as somebody set them."""
 
     session: SessionId
     status: ListedStatus
     title: str
     user: str
+    metadata: dict[str, Any] | None
+    system: str
+    model: str
     running: RunningTurn | None
     queue: list[Waiting]
     waiting: int
@@ -85,6 +88,7 @@ class Overview(msgspec.Struct, frozen=True, kw_only=True):
     messages: int
     replies: int
     usage: dict[str, int]
+    state_bytes: int
     created: str
     updated: str
     last_seq: Seq
@@ -155,12 +159,15 @@ async def get_session(request: web.Request) -> web.Response:
 
 
 def _overview(desk: Desk, view: View, now: Session, most: int) -> Overview:
-    call = desk.running(now.session)
+    call, profile = desk.running(now.session), rows.read_profile(view, now.session)
     return Overview(
         session=now.session,
         status=status_now(now, call is not None),
         title=now.title,
         user=now.user,
+        metadata=profile.metadata,
+        system=profile.system or "",
+        model=profile.model or "",
         running=_running(now, call),
         queue=[Waiting(owed.turn, owed.message_id, place) for place, owed in enumerate(now.queue[:most], start=1)],
         waiting=len(now.queue),
@@ -169,6 +176,7 @@ def _overview(desk: Desk, view: View, now: Session, most: int) -> Overview:
         messages=now.messages,
         replies=now.replies,
         usage={"input_tokens": now.input_tokens, "output_tokens": now.output_tokens},
+        state_bytes=now.state_bytes,
         created=now.created,
         updated=now.updated,
         last_seq=now.last_seq,

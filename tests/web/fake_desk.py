@@ -3,17 +3,18 @@
 import asyncio
 from collections.abc import Callable
 
-from msgspec.structs import replace
-
 from chatstream.core import codec
-from chatstream.core.commands import AnyCommand, Cancel, Fork, Message
+from chatstream.core.commands import AnyCommand, Message
 from chatstream.core.events import AnyEvent, MessageRefused, MessageScheduled
 from chatstream.core.ids import InputPosition, MessageId, Offset, PartitionNo, Seq, SessionId
 from chatstream.core.limits import Limits
 from chatstream.core.partitioner import partition_of
-from chatstream.core.session import Completed, Context, Duplicate, Failed, Nothing, conclude, decide, evolve
+from chatstream.core.session import Completed, Duplicate, Failed, Nothing, Partial, conclude, decide, evolve
+from chatstream.engine.contexts import Contexts
 from chatstream.engine.desk import Accepted, Answer, PartitionStatus, Refused, Repeated
 from chatstream.engine.feed import Feed
+from chatstream.engine.projection import Projection
+from chatstream.engine.slots import Slots
 from chatstream.table import rows
 from chatstream.table.memory import MemoryTableStore
 from chatstream.table.port import Table
@@ -113,19 +114,10 @@ class FakeDesk:
         """As the engine does: decide, fold, wake, and then the answer."""
         table = self.rows(session)
         head = rows.read_head(table, session)
-        context = Context(
-            input=InputPosition(0, self._offset),
-            now=NOW,
-            known=rows.read_message_seq(table, session, command.command_id),
-            target=rows.read_message_seq(table, session, command.message_id) if isinstance(command, Cancel) else None,
-            waiting_turns=self._limits.waiting_turns,
-            scheduled_messages=self._limits.scheduled_messages,
-            delay_s=self._limits.delay_s,
-        )
-        if isinstance(command, Fork):
-            fork = rows.read_head(self.rows(command.id), command.id)
-            known = rows.read_message_seq(self.rows(command.id), command.id, command.command_id)
-            context = replace(context, fork=fork, known=known or context.known)
+        projection = Projection(self.partition_of(session), table, cached=10)
+        slots = Slots(projection, cached=10)
+        contexts = Contexts(projection, slots, self.partitions, self._limits, lambda _: Partial())
+        context = contexts.of(slots.open(session), command, InputPosition(0, self._offset), NOW, sent_ms=0)
         if head.erased:
             return Refused("session-erased")
         decision = decide(head, command, context)
