@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import Callable, Sequence
 
-from chatstream.core.ids import PartitionNo
+from chatstream.core.ids import Offset, PartitionNo
 from chatstream.log.port import Lease, Record
 
 WAIT_S = 60.0
@@ -17,6 +17,7 @@ class NotedListener:
         self.now: set[PartitionNo] = set()
         self.told: list[tuple[str, tuple[PartitionNo, ...]]] = []
         self.records: list[tuple[PartitionNo, Lease, Record]] = []
+        self.reached: list[tuple[PartitionNo, Lease, Offset]] = []
 
     def on_assigned(self, partitions: Sequence[PartitionNo]) -> None:
         self.told.append(("assigned", tuple(partitions)))
@@ -29,6 +30,10 @@ class NotedListener:
     def on_records(self, partition: PartitionNo, lease: Lease, records: Sequence[Record]) -> None:
         assert records
         self.records += [(partition, lease, record) for record in records]
+
+    def on_reached(self, partition: PartitionNo, lease: Lease, end: Offset) -> None:
+        assert not any(of == partition and record.offset >= end for of, _, record in self.records)
+        self.reached.append((partition, lease, end))
 
     def values(self, partition: int | None = None) -> list[bytes | None]:
         """Values delivered, in order."""

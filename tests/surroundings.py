@@ -306,6 +306,10 @@ class Bench:
         lines, self.around.lines = self.around.lines, []
         return lines
 
+    def headers_of(self, name: str) -> list[bytes | None]:
+        """One header of each append so far."""
+        return [headers.get(name) for headers in self.around.headers]
+
     @property
     def rows(self) -> dict[bytes, bytes]:
         """All rows of the table."""

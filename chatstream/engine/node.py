@@ -181,10 +181,20 @@ class Node:
                     task.cancel()
 
     def on_records(self, partition: PartitionNo, lease: Lease, records: Sequence[Record]) -> None:
-        seat = self._seats.get(partition)
-        if seat is not None and self._leases.get(partition) == lease and not self._stopping:
+        seat = self._fetching(partition, lease)
+        if seat is not None:
             with self._guard:
                 seat.writer.on_records(records)
+
+    def on_reached(self, partition: PartitionNo, lease: Lease, end: Offset) -> None:
+        seat = self._fetching(partition, lease)
+        if seat is not None:
+            with self._guard:
+                seat.writer.on_reached(end)
+
+    def _fetching(self, partition: PartitionNo, lease: Lease) -> Seat | None:
+        """For whom records of this fetch are meant; nobody, when it was an earlier one's."""
+        return self._seats.get(partition) if self._leases.get(partition) == lease and not self._stopping else None
 
     # -- a partition's life ---------------------------------------------------------------------------------------
 

@@ -8,13 +8,12 @@ The rules of this file:
 
 import logging
 from collections import deque
-from collections.abc import Callable, Sequence
-from functools import wraps
-from typing import Concatenate, Final, ParamSpec
+from collections.abc import Sequence
+from typing import Final
 
 from chatstream.core import claims, codec, inbound
 from chatstream.core.commands import AnyCommand
-from chatstream.core.errors import BadCommand, LogError, TableBroken
+from chatstream.core.errors import BadCommand, LogError
 from chatstream.core.events import (
     AnyEvent,
     ApprovalRequested,
@@ -42,6 +41,7 @@ from chatstream.core.session import (
 )
 from chatstream.engine.appends import Appends
 from chatstream.engine.aside import Aside, place_of
+from chatstream.engine.breakage import ends_on_broken_table
 from chatstream.engine.contexts import Contexts
 from chatstream.engine.copying import Copies
 from chatstream.engine.debts import Debts
@@ -60,26 +60,11 @@ from chatstream.engine.surroundings import (
     Moved,
     Pending,
     Surroundings,
-    broken_table,
 )
 from chatstream.engine.timers import Timers
 from chatstream.log.port import Record
 
 log = logging.getLogger(__name__)
-P = ParamSpec("P")
-
-
-def _ends_on_broken_table(method: Callable[Concatenate["Partition", P], None]) -> Callable[Concatenate["Partition", P], None]:
-    """A table that cannot be read or written ends the writer; the next one folds it again."""
-
-    @wraps(method)
-    def guarded(self: "Partition", /, *args: P.args, **kwargs: P.kwargs) -> None:
-        try:
-            method(self, *args, **kwargs)
-        except TableBroken as error:
-            self.distrust(broken_table(error))
-
-    return guarded
 
 
 def _ends(event: AnyEvent, running: Running) -> bool:
@@ -120,7 +105,7 @@ class Partition:
 
     # -- inbound records ------------------------------------------------------------------------------------------
 
-    @_ends_on_broken_table
+    @ends_on_broken_table
     def on_records(self, records: Sequence[Record]) -> None:
         """Decide inbound records, in order."""
         now = self._around.now()
@@ -134,6 +119,16 @@ class Partition:
         if not self.over:
             self._advance()
             self._watch_limits()
+
+    def on_reached(self, end: Offset) -> None:
+        """Below `end` there is nothing undecided but holes: the position moves over them like over decided records.
+
+        Else, once retention has removed them, they could not be told from commands that were lost.
+        """
+        at = InputPosition(self.claim.generation, Offset(end - 1))
+        if not self.over and self.inputs.take(at):
+            self.inputs.decided(at, self._appends.made)
+            self._advance()
 
     def _take(self, record: Record, at: InputPosition, now: str) -> None:
         found = dict(record.headers) if record.headers else {}
@@ -226,7 +221,7 @@ class Partition:
 
     # -- confirming -----------------------------------------------------------------------------------------------
 
-    @_ends_on_broken_table
+    @ends_on_broken_table
     def on_ack(self, pending: Pending, offset: Offset | None, error: Exception | None) -> None:
         """An append's ack, in send order; `settle` follows after a batch of them."""
         if self.over:
@@ -248,7 +243,7 @@ class Partition:
         else:
             self._confirm(pending, offset)
 
-    @_ends_on_broken_table
+    @ends_on_broken_table
     def on_gap(self, records: Sequence[Record], stop: Offset) -> None:
         """What stood between two of our records; `stop` is the offset of the second."""
         if self.over or self._held_acks is None:
@@ -287,7 +282,7 @@ class Partition:
         elif isinstance(event, StepCompleted | ApprovalRequested):
             self._progress.confirmed(event)
 
-    @_ends_on_broken_table
+    @ends_on_broken_table
     def settle(self) -> None:
         """After a batch of acks: table, then readers and answers, then what the sessions owe."""
         if self.over:
@@ -336,7 +331,7 @@ class Partition:
             self._paused = False
             self._around.set_paused(False)
 
-    @_ends_on_broken_table
+    @ends_on_broken_table
     def on_alarm(self) -> None:
         """Messages may be due that were to be sent later."""
         if not self.over:
@@ -345,20 +340,20 @@ class Partition:
 
     # -- turns ----------------------------------------------------------------------------------------------------
 
-    @_ends_on_broken_table
+    @ends_on_broken_table
     def start(self) -> None:
         """Before the first inbound record: see Debts.start and Timers.start."""
         self._debts.start()
         if not self.over:
             self._timers.start()
 
-    @_ends_on_broken_table
+    @ends_on_broken_table
     def finish(self, session: SessionId, turn: Seq, version: int, outcome: Outcome) -> None:
         """A turn's attempts are over."""
         if not self.over:
             self._progress.finish(session, turn, version, outcome)
 
-    @_ends_on_broken_table
+    @ends_on_broken_table
     def record(self, session: SessionId, turn: Seq, version: Version, what: Stepped | Parked, done: Done) -> None:
         """A step of a turn has a result, or the turn waits for somebody."""
         if self.over:

@@ -19,9 +19,9 @@ from typing import Final
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from chatstream.core.ids import Offset, PartitionNo
+from chatstream.log.kafka_batch import Batch
 from chatstream.log.kafka_errors import error_of, is_fatal
 from chatstream.log.kafka_handover import Handover
-from chatstream.log.kafka_record import record_of
 from chatstream.log.kafka_settings import KafkaSettings
 from chatstream.log.port import GroupListener, Lease, Record, Topic
 
@@ -60,6 +60,10 @@ class Member:
         self._paused: set[PartitionNo] = set()
         self._kept: dict[PartitionNo, list[Record]] = {}
         """Records of paused partitions that came out of the library with the pause already asked for: one turn's at most."""
+        self._next: dict[PartitionNo, Offset] = {}
+        """Behind the last record that was handed over: an end beyond it has holes before it."""
+        self._ends: dict[PartitionNo, Offset] = {}
+        """Ends that paused partitions have reached."""
         self._proofs: dict[str, tuple[PartitionNo, Proved]] = {}
         self._proof_count = 0
         self._rebuild_at_s = 0.0
@@ -183,6 +187,8 @@ class Member:
             self._leases.pop(partition, None)
             self._wanted.pop(partition, None)
             self._kept.pop(partition, None)
+            self._ends.pop(partition, None)
+            self._next.pop(partition, None)
             self._paused.discard(partition)
         if partitions:
             self._handover.put(partial(self._listener.on_revoked, sorted(partitions)))
@@ -271,37 +277,38 @@ class Member:
         self._run_commands()
         self._deliver(batch)
 
-    def _deliver(self, batch: list[Message]) -> None:
-        leases = self._leases
-        lanes: dict[PartitionNo, list[Record]] = {}
-        for message in batch:
-            error = message.error()
-            if error is not None:
-                self._judge(error)
-                continue
-            partition: PartitionNo = message.partition()  # type: ignore[assignment]  # a record has one
-            if partition not in leases:
-                continue
-            lane = lanes.get(partition)
-            if lane is None:
-                lane = lanes[partition] = []
-            lane.append(record_of(message))
-        for partition, records in lanes.items():
+    def _deliver(self, messages: list[Message]) -> None:
+        batch = Batch(messages, self._leases)
+        for error in batch.errors:
+            self._judge(error)
+        for partition, records in batch.records.items():
             if partition in self._paused:
                 self._kept.setdefault(partition, []).extend(records)
             else:
                 self._hand_over(partition, records)
+        for partition, end in batch.ends.items():
+            if partition in self._paused:
+                self._ends[partition] = end
+            else:
+                self._reach(partition, end)
 
     def _hand_over(self, partition: PartitionNo, records: list[Record]) -> None:
         size_bytes = sum([len(record.value or b"") for record in records])
         deliver = partial(self._listener.on_records, partition, self._leases[partition], records)
         self._handover.put(deliver, len(records), size_bytes)
+        self._next[partition] = Offset(records[-1].offset + 1)
+
+    def _reach(self, partition: PartitionNo, end: Offset) -> None:
+        if end > self._next[partition]:
+            self._next[partition] = end
+            self._handover.put(partial(self._listener.on_reached, partition, self._leases[partition], end))
 
     def _want(self, partition: PartitionNo, offset: Offset, lease: Lease) -> None:
         if partition not in self._assigned:
             return
         self._leases.pop(partition, None)
         self._kept.pop(partition, None)
+        self._ends.pop(partition, None)
         self._paused.discard(partition)
         self._wanted[partition] = (offset, lease)
 
@@ -311,7 +318,8 @@ class Member:
             self.turns += 1
             try:
                 low, high = consumer.get_watermark_offsets(_place(partition), timeout=WATERMARKS_S, cached=False)
-                consumer.seek(_place(partition, min(max(offset, low), high)))
+                start = Offset(min(max(offset, low), high))
+                consumer.seek(_place(partition, start))
                 if partition not in self._paused:
                     consumer.resume([_place(partition)])
             except KafkaException as error:
@@ -320,6 +328,7 @@ class Member:
                     self._broken = str(error)
                 return
             self._leases[partition] = lease
+            self._next[partition] = start
             del self._wanted[partition]
 
     def _pause(self, partition: PartitionNo) -> None:
@@ -334,6 +343,9 @@ class Member:
                 kept = self._kept.pop(partition, None)
                 if kept:
                     self._hand_over(partition, kept)
+                end = self._ends.pop(partition, None)
+                if end is not None:
+                    self._reach(partition, end)
                 self._consumer.resume([_place(partition)])
 
     # Commits

@@ -140,7 +140,8 @@ class KafkaSettings(msgspec.Struct, frozen=True, kw_only=True):
                 "max.poll.interval.ms": max(300_000, self.session_timeout_ms),
                 "enable.auto.commit": False,
                 "enable.auto.offset.store": False,
-                "enable.partition.eof": False,
+                # How holes at the end are told from records that are still to come.
+                "enable.partition.eof": True,
                 # Records that vanish in front of the position must stop the partition, not be skipped in silence.
                 "auto.offset.reset": "error",
                 "isolation.level": "read_committed",

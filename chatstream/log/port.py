@@ -119,6 +119,12 @@ class GroupListener(Protocol):
     def on_records(self, partition: PartitionNo, lease: Lease, records: Sequence[Record]) -> None:
         """Inbound records in order, never empty, all of one fetch_from."""
 
+    def on_reached(self, partition: PartitionNo, lease: Lease, end: Offset) -> None:
+        """Everything below `end` was delivered, or is a hole: a transaction's marker, or a record of an aborted one.
+
+        Told where holes stand at the end, so that the position can move over them while nothing comes.
+        """
+
 
 class Group(Protocol):
     """Membership in the consumer group over chat.messages, and its records, read committed.

@@ -187,11 +187,11 @@ class SimulatedGroup:
         log = self._broker.log(Topic.MESSAGES, partition)
         most = self._broker.some(RECORDS_MOST)
         records = log.read(fetch.position, most)
-        fetch.position = log.after(records, most)
-        if records:
+        before, fetch.position = fetch.position, log.after(records, most)
+        if fetch.position > before:
             fetch.busy = True
-            assignment = self._held[partition]
-            self._process.later(self._broker.delay_s(), self._deliver, partition, fetch, assignment, records)
+            end, assignment = fetch.position, self._held[partition]
+            self._process.later(self._broker.delay_s(), self._deliver, partition, fetch, assignment, records, end)
         elif not fetch.watching:
             fetch.watching = True
             log.watchers.append(lambda: self._more(partition, fetch))
@@ -200,11 +200,14 @@ class SimulatedGroup:
         fetch.watching = False
         self._pump(partition, fetch)
 
-    def _deliver(self, partition: PartitionNo, fetch: _Fetch, assignment: int, records: list[Record]) -> None:
+    def _deliver(self, partition: PartitionNo, fetch: _Fetch, assignment: int, records: list[Record], end: Offset) -> None:
         fetch.busy = False
         if self._held.get(partition) != assignment or self._listener is None:
             return
         self._process.step("before records")
-        self._listener.on_records(partition, fetch.lease, records)
+        if records:
+            self._listener.on_records(partition, fetch.lease, records)
+        if not records or end > records[-1].offset + 1:
+            self._listener.on_reached(partition, fetch.lease, end)
         self._process.step("after records")
         self._pump(partition, fetch)

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import pytest
 
 from chatstream.core.errors import LogUnavailable
-from chatstream.core.ids import NodeId, PartitionNo
+from chatstream.core.ids import NodeId, Offset, PartitionNo
 from chatstream.log.embedded import EmbeddedLog
 from chatstream.log.port import Ack, Lease, Log, Record, Topic
 from chatstream.log.simulated import Faults, SimulatedBroker, SimulatedLog
@@ -192,6 +192,7 @@ class Member(Waiter):
         self.held: set[PartitionNo] = set()
         self.revoked: list[PartitionNo] = []
         self.records: list[tuple[PartitionNo, Lease, Record]] = []
+        self.reached: list[tuple[PartitionNo, Lease, Offset]] = []
 
     def on_assigned(self, partitions: Sequence[PartitionNo]) -> None:
         assert not self.held & set(partitions)
@@ -208,6 +209,11 @@ class Member(Waiter):
         assert records
         assert partition in self.held
         self.records.extend((partition, lease, record) for record in records)
+        self.tell()
+
+    def on_reached(self, partition: PartitionNo, lease: Lease, end: Offset) -> None:
+        assert partition in self.held
+        self.reached.append((partition, lease, end))
         self.tell()
 
     def values(self, lease: int | None = None) -> list[bytes | None]:

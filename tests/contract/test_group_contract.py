@@ -2,6 +2,8 @@
 
 import asyncio
 
+import pytest
+
 from chatstream.core.ids import Offset, PartitionNo
 from chatstream.log.port import Group, Lease, Log, Topic
 from tests.contract.conftest import PARTITIONS, WAIT_S, Acks, Member, World
@@ -136,6 +138,53 @@ async def test_a_hole_is_stepped_over(world: World, log: Log) -> None:
     await produce(log, 1, first=2)
     await member.until(lambda: b"2" in member.values())
     assert member.values() == [*([b"before the hole"] if holes else []), b"0", b"1", b"2"]
+
+
+async def test_holes_at_the_end_are_told_after_the_records_before_them_and_nothing_where_there_are_none(
+    world: World, log: Log
+) -> None:
+    await produce(log, 1)
+    group, member = await joined(log)
+    group.fetch_from(P0, Offset(0), Lease(1))
+    await member.until(lambda: len(member.records) == 1)
+    if not await world.make_hole(P0):
+        pytest.skip("this log has no holes")
+    await member.until(lambda: len(member.reached) == 1)
+    assert [record.offset for _, _, record in member.records] == [0, 1]
+    assert member.reached == [(P0, 1, 3)]
+    await produce(log, 1, first=1)
+    await member.until(lambda: len(member.records) == 3)
+    assert len(member.reached) == 1
+
+
+async def test_holes_at_the_end_are_told_to_every_fetch_that_meets_them(world: World, log: Log) -> None:
+    if not await world.make_hole(P0):
+        pytest.skip("this log has no holes")
+    group, member = await joined(log)
+    group.fetch_from(P0, Offset(1), Lease(1))
+    await member.until(lambda: member.reached == [(P0, 1, 2)])
+    group.fetch_from(P0, Offset(1), Lease(2))
+    await member.until(lambda: member.reached == [(P0, 1, 2), (P0, 2, 2)])
+    group.fetch_from(P0, Offset(2), Lease(3))
+    await produce(log, 1)
+    await member.until(lambda: member.values(3) == [b"0"])
+    assert len(member.reached) == 2
+    assert member.values() == [b"0"]
+
+
+async def test_holes_at_the_end_of_a_paused_partition_are_told_when_it_goes_on(world: World, log: Log) -> None:
+    await produce(log, 1)
+    group, member = await joined(log)
+    group.fetch_from(P0, Offset(0), Lease(1))
+    await member.until(lambda: len(member.records) == 1)
+    group.pause(P0)
+    if not await world.make_hole(P0):
+        pytest.skip("this log has no holes")
+    assert await group.proves_membership(P0, Offset(0))
+    assert member.reached == []
+    group.resume(P0)
+    await member.until(lambda: member.reached == [(P0, 1, 3)])
+    assert len(member.records) == 2
 
 
 async def test_who_leaves_hears_that_all_is_revoked_and_gets_nothing_more(log: Log) -> None:

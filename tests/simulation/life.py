@@ -6,7 +6,7 @@ from collections.abc import Callable, Coroutine, Generator, Sequence
 from functools import partial
 from typing import Any, TypeVar
 
-from chatstream.core.ids import NodeId, PartitionNo
+from chatstream.core.ids import NodeId, Offset, PartitionNo
 from chatstream.engine.node import Node
 from chatstream.log.port import AckListener, GroupListener, Lease, Record
 from chatstream.log.simulated import SimulatedBroker, SimulatedGroup, SimulatedLog, SimulatedProducer
@@ -105,6 +105,9 @@ class _Entrance:
 
     def on_records(self, partition: PartitionNo, lease: Lease, records: Sequence[Record]) -> None:
         self._life.run(self._inner.on_records, partition, lease, records)
+
+    def on_reached(self, partition: PartitionNo, lease: Lease, end: Offset) -> None:
+        self._life.run(self._inner.on_reached, partition, lease, end)
 
 
 class _LifeGroup(SimulatedGroup):

@@ -220,9 +220,9 @@ MUTANTS: Final = (
     Mutant(
         "a call that was stopped goes on",
         "engine.turns",
-        "if self._calls.get(message.session) is not call:",
-        "if call.attempt < 0:",
-        "turns_ends.py::test_a_call_stopped_in_the_moment_it_was_found_silent_is_not_repeated",
+        "if not self._is_wanted(call):\n                raise asyncio.CancelledError  # stopped in",
+        "if call.attempt < 0:\n                raise asyncio.CancelledError  # stopped in",
+        "turns_ends.py::test_a_call_that_makes_an_error_of_being_stopped_is_not_repeated",
     ),
     # Replies.
     Mutant(

@@ -43,6 +43,9 @@ class Node:
         self._tell("records", partition, lease, *(record.offset for record in records))
         self.records += records
 
+    def on_reached(self, partition: PartitionNo, lease: Lease, end: Offset) -> None:
+        self._tell("reached", partition, lease, end)
+
     def send(self, count: int, first: int = 0, partition: PartitionNo = P0) -> None:
         for number in range(first, first + count):
             self.producer.append(Topic.EVENTS, partition, b"key", b"%d" % number, (), number)

@@ -258,6 +258,19 @@ async def test_retention_may_reach_the_position_and_not_pass_it() -> None:
 
 
 @virtual
+async def test_retention_that_removed_only_holes_behind_the_position_is_none_of_our_losses() -> None:
+    world = World()
+    write_claim(world.broker, 1)
+    for _ in range(5):
+        world.broker.produce(Topic.MESSAGES, P0, b"alice", b"hello")
+    world.broker.log(Topic.MESSAGES, P0).skip(2)
+    # The last owner was told of the end at 7: its position went on to 6, over the holes.
+    write_events(world.broker, "1-past", [accepted(1)], position=place(6))
+    world.broker.log(Topic.MESSAGES, P0).trim(7)
+    await world.take_over()
+
+
+@virtual
 async def test_a_position_behind_the_end_of_the_commands_stops_the_partition() -> None:
     world = World()
     write_claim(world.broker, 1)

@@ -44,6 +44,39 @@ def test_a_position_that_nothing_carried_gets_a_mark_at_the_next_tick() -> None:
     assert bench.projection.ownership.published == 3
 
 
+def test_the_position_moves_over_holes_at_the_end_once_all_before_them_is_safe() -> None:
+    bench = Bench()
+    bench.take("one")
+    bench.writer.on_reached(Offset(5))
+    bench.writer.tick()
+    assert bench.headers_of("pos") == [None]
+    bench.ack_all()
+    bench.writer.tick()
+    assert bench.headers_of("pos") == [None, b"0:4"]
+    bench.ack_all()
+    assert bench.projection.ownership.position == place(4)
+
+
+def test_an_end_that_is_known_moves_nothing_and_a_record_behind_it_is_taken() -> None:
+    bench = Bench()
+    bench.say("one")
+    bench.writer.on_reached(Offset(1))
+    bench.writer.on_reached(Offset(3))
+    bench.writer.on_reached(Offset(2))
+    bench.told()
+    bench.take("two", offset=2)
+    assert bench.told() == []
+    bench.take("two", offset=3)
+    assert bench.told() == ["append alice/2 message.accepted"]
+
+
+def test_an_end_told_to_a_writer_that_is_over_moves_nothing() -> None:
+    bench = Bench()
+    bench.writer.move()
+    bench.writer.on_reached(Offset(3))
+    assert bench.writer.inputs.position == place(-1)
+
+
 def test_no_mark_when_nothing_moved() -> None:
     bench = Bench()
     bench.writer.tick()

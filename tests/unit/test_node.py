@@ -4,9 +4,12 @@ import asyncio
 
 import pytest
 
+from chatstream.core.claims import POS_HEADER
 from chatstream.core.errors import PartitionRefused
+from chatstream.core.ids import InputPosition
 from chatstream.log.port import Topic
 from chatstream.log.simulated import SimulatedBroker
+from chatstream.table.memory import MemoryTableStore
 from tests.given import ALICE
 from tests.logs import P0, write_claim
 from tests.one_node import one_node, say, serving, states, until
@@ -30,6 +33,27 @@ async def test_whoever_asks_for_a_refused_partition_is_told_why_and_nothing_is_s
         assert broker.records(Topic.MESSAGES, P0) == ()
         (status,) = node.status()
         assert "deleted and made again" in status.detail
+
+
+@virtual
+async def test_an_idle_partition_whose_last_offsets_were_holes_is_served_again_after_retention_removed_them() -> None:
+    broker, tables = SimulatedBroker(), MemoryTableStore()
+    async with one_node(broker, tables=tables) as node:
+        await serving(node)
+        await say(node, "hello")
+        messages = broker.log(Topic.MESSAGES, P0)
+        messages.skip(4)
+        await until(lambda: position(broker) == messages.end - 1)
+    messages.trim(messages.end)
+    async with one_node(broker, tables=tables) as node:
+        await serving(node)
+        await say(node, "again")
+
+
+def position(broker: SimulatedBroker) -> int:
+    """The input position that the log carries."""
+    found = [dict(record.headers).get(POS_HEADER) for record in broker.records(Topic.EVENTS, P0)]
+    return max((InputPosition(*map(int, each.split(b":"))).offset for each in found if each is not None), default=-1)
 
 
 @virtual

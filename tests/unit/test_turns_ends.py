@@ -110,6 +110,19 @@ def test_a_call_stopped_in_the_moment_it_was_found_silent_is_not_repeated() -> N
     assert run_virtual(scene(), 100) == (1, [])
 
 
+def test_a_call_that_makes_an_error_of_being_stopped_is_not_repeated() -> None:
+    async def scene() -> tuple[int, list[Outcome]]:
+        model, desk = Model(turns_cancellation_into_an_error, answers), Desk()
+        turns = _turns(model)
+        turns.run(Job(desk, S, Seq(1), Version(1), MESSAGE))
+        await asyncio.sleep(1)
+        turns.stop(S)
+        await asyncio.sleep(20)
+        return model.calls, desk.outcomes
+
+    assert run_virtual(scene(), 100) == (1, [])
+
+
 def test_silence_is_noticed_again_after_a_model_that_made_an_error_of_being_cancelled() -> None:
     async def scene() -> tuple[int, list[Outcome]]:
         model, desk = Model(turns_cancellation_into_an_error, silent, answers), Desk()
