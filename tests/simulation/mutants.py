@@ -39,8 +39,8 @@ MUTANTS: Final = (
     Mutant(
         "an event counts whatever its seq",
         "core.claims",
-        "event.seq == session.last_seq + 1\n        and ",
-        "True\n        and ",
+        "in_order = event.seq == session.last_seq + 1",
+        "in_order = True",
         "claims.py::test_an_event_counts_only_with_the_next_seq",
     ),
     Mutant(
@@ -102,7 +102,7 @@ MUTANTS: Final = (
         "engine.partition",
         "slot.appended(event, after)\n",
         "slot.appended(event, after)\n"
-        "        if isinstance(event, Public):\n"
+        "        if is_public(event):\n"
         "            self._around.publish(self.projection.next_offset, event, value)\n",
     ),
     Mutant(
@@ -114,8 +114,8 @@ MUTANTS: Final = (
     Mutant(
         "doubt is ignored",
         "engine.partition",
-        "self._end(doubt)",
-        "pass",
+        '"""Something makes what is in flight doubtful."""\n        self._end(doubt)',
+        '"""Something makes what is in flight doubtful."""',
     ),
     Mutant(
         "an unknown outcome is ignored",
@@ -123,6 +123,19 @@ MUTANTS: Final = (
         "if offset is None:\n",
         "if offset is None:\n            return\n",
         "engine_partition.py::test_a_failed_ack_ends_the_writer_and_its_producer",
+    ),
+    Mutant(
+        "an ack below what is confirmed is taken",
+        "engine.partition",
+        "or offset < expected:",
+        "or offset < 0:",
+        "engine_partition.py::test_an_ack_below_what_is_expected_ends_the_writer",
+    ),
+    Mutant(
+        "a failed producer is kept",
+        "engine.node",
+        "if isinstance(end, Doubt) and end.producer:",
+        "if isinstance(end, Doubt) and end.table:",
     ),
     # Deciding.
     Mutant(
@@ -133,15 +146,15 @@ MUTANTS: Final = (
     ),
     Mutant(
         "a known id is decided again",
-        "core.session",
+        "core.deciding",
         "if context.known is not None:",
         "if context.target == -1:",
     ),
     Mutant(
         "a command is decided again after a restart",
         "engine.partition",
-        "if at > slot.head.last_input:",
-        "if at.offset >= 0:",
+        "if at <= slot.head.last_input:",
+        "if at.offset < 0:",
     ),
     # The input position.
     Mutant(
@@ -178,7 +191,7 @@ MUTANTS: Final = (
     # Turns.
     Mutant(
         "what the state owes is not run after a restart",
-        "engine.partition",
+        "engine.debts",
         "table.scan(rows.OWED, ",
         "table.scan(b'~', ",
     ),
@@ -242,6 +255,12 @@ MUTANTS: Final = (
         "engine.publishing",
         "and entry is not None and entry.offset == record.offset",
         "",
+    ),
+    Mutant(
+        "a new owner skips the first reply that is not published",
+        "engine.publishing",
+        "        self._next = Offset(self.published + 1)\n",
+        "        self._next = Offset(self.published + 3)\n",
     ),
     # The table.
     Mutant(

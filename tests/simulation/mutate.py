@@ -1,5 +1,7 @@
 """Runs the product with one mutant in it, in a process of its own: `python -m tests.simulation.mutate NAME SEEDS`.
 
+With `explore` in place of a number of seeds, the quick scopes of the exploration have to notice it.
+
 The mutant is applied to the source text of its module while that is imported.
 """
 
@@ -51,10 +53,18 @@ class _Finder(importlib.abc.MetaPathFinder):
 
 def main() -> int:
     """Let one mutant loose on its unit test, or on seeds until one notices or there were so many; 1 when none did."""
-    mutant, most = next(mutant for mutant in MUTANTS if mutant.name == sys.argv[1]), int(sys.argv[2])
+    mutant, how = next(mutant for mutant in MUTANTS if mutant.name == sys.argv[1]), sys.argv[2]
     sys.meta_path.insert(0, _Finder(mutant))
     logging.disable(logging.CRITICAL)
-    return by_test(mutant.unit) if mutant.unit else by_seeds(most)
+    if how == "explore":
+        return by_exploring()
+    return by_test(mutant.unit) if mutant.unit else by_seeds(int(how))
+
+
+def refuse_broken(error: BaseException) -> None:
+    """A mutant that names what is not there fails by itself, and says nothing about the tests."""
+    if isinstance(error, NameError):
+        raise SystemExit(f"the mutant itself is broken: {error}")
 
 
 def by_test(unit: str) -> int:
@@ -63,6 +73,21 @@ def by_test(unit: str) -> int:
 
     code = pytest.main(["-q", "-p", "no:cacheprovider", "-p", "no:xdist", f"tests/unit/test_{unit}"])
     return 0 if code == pytest.ExitCode.TESTS_FAILED else 1
+
+
+def by_exploring() -> int:
+    """Does an order of steps fail?"""
+    from tests.simulation.explore import QUICK
+    from tests.simulation.exploring.search import explore
+
+    for scope in QUICK:
+        found = explore(scope)
+        if found.error is not None:
+            refuse_broken(found.error)
+            print(f"{scope.name}, {found.states} states, {found.spent_s:.1f} s: {found.error!r}"[:300])
+            return 0
+    print("not noticed")
+    return 1
 
 
 def by_seeds(most: int) -> int:
@@ -74,6 +99,7 @@ def by_seeds(most: int) -> int:
     for seed in range(most):
         error = run(draw(seed)).error
         if error is not None:
+            refuse_broken(error)
             print(f"seed {seed}, {time.process_time() - begin_s:.1f} s: {error!r}"[:300])
             return 0
     print(f"not noticed by {most} seeds, {time.process_time() - begin_s:.1f} s")
