@@ -131,12 +131,6 @@ MUTANTS: Final = (
         "or offset < 0:",
         "engine_partition.py::test_an_ack_below_what_is_expected_ends_the_writer",
     ),
-    Mutant(
-        "a failed producer is kept",
-        "engine.node",
-        "if isinstance(end, Doubt) and end.producer:",
-        "if isinstance(end, Doubt) and end.table:",
-    ),
     # Deciding.
     Mutant(
         "an id is not looked for among what is unconfirmed",
