@@ -383,6 +383,7 @@ class Partition:
         if not self.over:
             self.over = True
             self._appends.forget()
+            self._held_acks = None  # these hold appends too: see Appends.forget
             self._around.ended(end)
 
     @property

@@ -1,5 +1,8 @@
 """What a writer does when somebody wrote between two of its records: the fold of the gap decides."""
 
+import gc
+import weakref
+
 from chatstream.core.claims import CLAIM_HEADER, mark_key
 from chatstream.core.codec import FORMAT
 from chatstream.core.ids import ClaimName, Offset
@@ -164,3 +167,16 @@ def test_a_gap_that_nobody_asked_for_is_ignored() -> None:
     bench.rival(2)
     bench.writer.on_gap(bench.log[1:], Offset(2))
     assert bench.told() == []
+
+
+def test_a_writer_that_was_fenced_in_a_gap_leaves_nothing_in_memory() -> None:
+    bench = Bench()
+    bench.take("hi")
+    bench.rival(9)
+    bench.ack()
+    bench.read_gap()
+    assert bench.writer.over
+    writer = weakref.ref(bench.writer)
+    del bench
+    gc.collect()
+    assert writer() is None

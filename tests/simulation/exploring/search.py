@@ -74,6 +74,7 @@ def explore(scope: Scope, states_most: int = 10**9) -> Found:
                 open_ += [Way(way, step) for step in steps[1:]]
                 way, length = Way(way, steps[0]), length + 1
                 world.take(steps[0])
+            world.close()
     except Exception as error:  # noqa: BLE001  # whatever it is, it is a finding
         found.error, found.path = error, () if way is None else way.steps()
     found.spent_s = time.process_time() - begin_s
@@ -93,6 +94,7 @@ def walk(scope: Scope, seed: int, steps_most: int = 400) -> Found:
             world.check(tables)
         found.ends += 1
         world.end()
+        world.close()
     except Exception as error:  # noqa: BLE001  # whatever it is, it is a finding
         found.error = error
     found.path, found.worst, found.spent_s = tuple(path), len(path), time.process_time() - begin_s

@@ -60,6 +60,11 @@ class ExploredSeat:
         """The table cannot be used."""
         self.writer.distrust(broken_table(error))
 
+    def forget(self) -> None:
+        """It is dead. Pending appends are unknown to the garbage collector, so somebody has to let go of them."""
+        self.writer._appends.forget()
+        self.writer._held_acks = None
+
     def content(self) -> tuple[Any, ...]:
         """What makes this state another one. Heads in memory follow from the table and from what is appended."""
         writer, publisher, appends = self.writer, self.publisher, self.writer._appends

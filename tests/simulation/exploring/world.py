@@ -124,6 +124,8 @@ class ExploredNode:
         seat, self.seat = self.seat, None
         for task in ([] if self.own is None else [self.own]) + ([] if seat is None else seat.catching):
             task.cancel()
+        if seat is not None:
+            seat.forget()
         self.own = None
         self.tables = self.tables.after_crash()
         self.world.set_adrift(self.events)
@@ -197,6 +199,12 @@ class World:
             value = b'{"type":"message","message_id":"%b","text":"%b"}' % (message.id.encode(), message.id.encode())
             headers = ((WAITER_HEADER, f"{message.session}/{message.id}".encode()),)
             self.log.topics[Topic.MESSAGES].append(message.session.encode(), value, headers)
+
+    def close(self) -> None:
+        """It is not needed any more."""
+        for node in self.nodes:
+            node.die()
+        self.adrift.clear()
 
     def told(self, session: str, seq: int) -> dict[str, Any] | None:
         """The event that counts under that number now."""
