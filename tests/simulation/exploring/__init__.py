@@ -6,6 +6,7 @@ what was sent lands, when who hears of it, who is killed, stopped or fenced in b
 
 log      the shared log, and what a node waits for
 seat     one owner: the writer and the publisher, and what they ask of their surroundings
+node     claims, owns, is fenced, dies
 world    all nodes, the steps that can be taken now, and whether what can be seen is right
 search   depth first over all of it with states met before left out; or at random
 """

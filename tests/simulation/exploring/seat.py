@@ -21,7 +21,7 @@ from tests.simulation.exploring.log import P0, Sent, Task
 from tests.simulation.oracle import Wrong
 
 if TYPE_CHECKING:
-    from tests.simulation.exploring.world import ExploredNode
+    from tests.simulation.exploring.node import ExploredNode
 
 
 class ExploredSeat:
