@@ -113,7 +113,8 @@ def _ready_topics(settings: Settings) -> None:
         steps = topics.plan(servers, declared, properties)
         # Only these: what exists and differs may be so on purpose, changing it is for `topics apply`.
         missing = {step.topic: declared[step.topic] for step in steps if step.kind == "create"}
-        topics.apply(servers, missing, properties)
+        if missing:
+            topics.apply(servers, missing, properties)
     for step in topics.check(servers, declared, properties):
         log.warning("the topics differ from their declaration: %s", step.sentence)
 

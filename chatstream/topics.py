@@ -189,7 +189,10 @@ def _steps(declared: Declared, facts: Mapping[Topic, TopicFacts]) -> list[Step]:
     for topic, each in declared.items():
         found = facts.get(topic)
         steps += [_creation(topic, each)] if found is None else _differences(topic, each, found)
-    return steps + _untied(declared, facts)
+    untied = _untied(declared, facts)
+    if untied:
+        steps = [step for step in steps if step.kind != "refuse" or step.topic not in TIED]
+    return steps + untied
 
 
 def _creation(topic: Topic, each: Declaration) -> Step:
@@ -232,7 +235,13 @@ def _untied(declared: Declared, facts: Mapping[Topic, TopicFacts]) -> list[Step]
     if len(set(counts.values())) == 1:
         return []
     said = ", ".join(f"{topic} {count}" for topic, count in counts.items())
-    return [Step("refuse", Topic.MESSAGES, f"these topics need the same number of partitions and would have: {said}")]
+    sentence = f"these topics need the same number of partitions and would have: {said}"
+    if Topic.MESSAGES in facts and counts[Topic.MESSAGES] != counts[Topic.EVENTS] == counts[Topic.REPLIES]:
+        sentence += (
+            f"; delete chat.messages, make it again with {counts[Topic.EVENTS]} partitions, and run `chatstream adopt`: "
+            "what nobody has read in it is lost"
+        )
+    return [Step("refuse", Topic.MESSAGES, sentence)]
 
 
 def _refuse(steps: list[Step]) -> None:

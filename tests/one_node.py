@@ -93,5 +93,5 @@ async def serving(node: Node, partitions: int = 1) -> None:
 
 async def say(node: Node, text: str, *, session: str = "alice", id: str = "") -> Answer:
     """A message as HTTP brings it; what its sender is told."""
-    named = MessageId(id or f"id-{text}")
+    named = MessageId(id or f"id-{text.replace(' ', '-')}")
     return await node.submit(SessionId(session), Message(command_id=named, message_id=named, text=text))

@@ -8,6 +8,7 @@ client  the HTTP client behind them
 topics  topics plan, apply, check
 replay  the table, rebuilt and compared
 doctor  what is wrong here
+adopt   go on with commands that were made again
 
 Nothing heavy is imported before a command needs it: `chatstream send` has to feel like `echo`.
 """

@@ -6,7 +6,7 @@ from typing import Annotated, Final
 
 import typer
 
-from chatstream.cli import doctor, replay, talk, topics, up
+from chatstream.cli import adopt, doctor, replay, talk, topics, up
 from chatstream.core.errors import BadInput, BadSettings, ChatstreamError
 
 USAGE_ERROR: Final = 2
@@ -25,6 +25,7 @@ app.command("history")(talk.history)
 app.command("tail")(talk.tail)
 app.command("replay")(replay.replay)
 app.command("doctor")(doctor.doctor)
+app.command("adopt")(adopt.adopt)
 app.add_typer(topics.app, name="topics", help="The five topics on Kafka, as topics.yaml declares them.")
 
 

@@ -15,6 +15,7 @@ from chatstream.core.codec import FORMAT
 from chatstream.core.errors import LogReplaced, LogUnavailable, NotOwner, TableBroken
 from chatstream.core.ids import Epoch, NodeId, Offset, PartitionNo
 from chatstream.core.limits import Limits
+from chatstream.engine.changed import what_changed
 from chatstream.engine.projection import Projection
 from chatstream.log.port import Log, Topic, TopicIdentity
 from chatstream.table.port import TableStore
@@ -188,28 +189,9 @@ async def fold_to(log_: Log, projection: Projection, end: Offset, limits: Limits
 
 
 async def _refuse_what_changed(log_: Log, projection: Projection, identity: dict[Topic, TopicIdentity]) -> None:
-    owner, partition = projection.ownership, projection.partition
-    if not owner.claim:
-        return
-    messages = identity[Topic.MESSAGES]
-    if owner.partitions != messages.partitions:
-        raise LogReplaced(
-            f"chat.messages has {messages.partitions} partitions, it had {owner.partitions} when partition {partition} "
-            "was last served: sessions would move. Put the old count back"
-        )
-    for topic in (Topic.MESSAGES, Topic.EVENTS):
-        if owner.topics.get(topic) not in (None, identity[topic].id):
-            raise LogReplaced(
-                f"{topic} is not the topic that partition {partition} was served from: it was deleted and made again"
-            )
-    first, end = await log_.bounds(Topic.MESSAGES, partition)
-    if owner.position.offset >= end:
-        raise LogReplaced(f"chat.messages/{partition} ends at offset {end}, but {owner.position.offset} was decided already")
-    if first > owner.position.offset + 1:
-        raise LogReplaced(
-            f"chat.messages/{partition} starts at offset {first}, but only {owner.position.offset} and what is before it "
-            "was decided: commands were lost to retention"
-        )
+    changed = await what_changed(log_, projection.partition, projection.ownership, identity)
+    if changed is not None:
+        raise LogReplaced(changed.sentence)
 
 
 def _next_claim(projection: Projection, candidate: Candidate, identity: dict[Topic, TopicIdentity]) -> Claim:
