@@ -361,7 +361,7 @@ class Partition:
         else:
             self._progress.record(session, turn, version, what, done)
 
-    @_ends_on_broken_table
+    @ends_on_broken_table
     def compacted(self, session: SessionId, made_at: Seq, what: Compacted) -> None:
         """A summary of a session's beginning was made."""
         if not self.over:
