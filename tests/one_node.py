@@ -11,7 +11,7 @@ from chatstream.core.ids import MessageId, NodeId, SessionId
 from chatstream.core.limits import Limits
 from chatstream.engine.desk import Answer
 from chatstream.engine.node import Node
-from chatstream.log.simulated import SimulatedBroker, SimulatedLog
+from chatstream.log.simulated import QUEUE_RECORDS, SimulatedBroker, SimulatedLog
 from chatstream.respond.port import Reply, Responder, Turn
 from chatstream.table.memory import MemoryTableStore
 from chatstream.table.port import TableStore
@@ -45,10 +45,11 @@ async def one_node(
     responder: Responder | None = None,
     limits: Limits | None = None,
     id: str = "n1",
+    queue_records: int = QUEUE_RECORDS,
     **more: Any,
 ) -> AsyncIterator[Node]:
     """A node that runs as long as the block does. Making another of the same id on the same broker ends this one."""
-    log = SimulatedLog(broker, NodeId(id))
+    log = SimulatedLog(broker, NodeId(id), queue_records)
     await log.open()
     names = iter(range(1_000_000))
     node = Node(

@@ -18,6 +18,7 @@ from chatstream.core.errors import (
     LogError,
     LogReplaced,
     NotOwner,
+    QueueFull,
     Restoring,
     TableBroken,
     UnknownFormat,
@@ -235,7 +236,7 @@ class Node:
             return end
 
     async def _serve_under(self, number: PartitionNo, projection: Projection, claim: Claim) -> End:
-        published = Offset(max(projection.ownership.published, await last_source(self._log, number)))
+        published = Offset(max(projection.ownership.published, await last_source(self._log, number, projection.next_offset)))
         seat = Seat(self._parts, projection, self._on_end)
         publisher = Publisher(self._log, projection, published, self._send_reply, self._fail_side, seat.broken, self._spawn)
         seat.sit(Partition(projection, claim, self._partitions, self._limits, seat), publisher)
@@ -255,7 +256,7 @@ class Node:
         try:
             return await self._events.append_claim(number, key, value, self._limits.append_s)
         except LogError as error:
-            if self._events.replaced == replaced:
+            if self._events.replaced == replaced and not isinstance(error, QueueFull):
                 self._replace_events(f"a claim failed: {error}")
             raise
 

@@ -60,6 +60,7 @@ from chatstream.engine.surroundings import (
     Moved,
     Pending,
     Surroundings,
+    unsent,
 )
 from chatstream.engine.timers import Timers
 from chatstream.log.port import Record
@@ -197,7 +198,7 @@ class Partition:
         try:
             self._appends.event(event, value, after, input_at, self.inputs.position)
         except LogError as error:
-            self._end(Doubt(f"an append could not be sent: {error}"))
+            self._end(unsent("an append", error))
 
     def tick(self) -> None:
         """About once in Limits.mark_s: record a moved position that nothing carried, and look for an overdue ack.
@@ -217,7 +218,7 @@ class Partition:
         try:
             self._appends.mark(self.inputs.position)
         except LogError as error:
-            self._end(Doubt(f"a mark could not be sent: {error}"))
+            self._end(unsent("a mark", error))
 
     # -- confirming -----------------------------------------------------------------------------------------------
 

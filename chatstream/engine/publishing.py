@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from chatstream.core import codec
 from chatstream.core.claims import Headers, session_of_key
-from chatstream.core.errors import BadInput, LogError, LogUnavailable, TableBroken, UnknownFormat
+from chatstream.core.errors import BadInput, LogError, LogUnavailable, QueueFull, TableBroken, UnknownFormat
 from chatstream.core.events import AnyEvent, is_public
 from chatstream.core.ids import Offset, PartitionNo, SessionId
 from chatstream.engine.projection import Projection
@@ -25,6 +25,9 @@ log = logging.getLogger(__name__)
 
 SOURCE_HEADER: Final = "source"
 """On chat.replies: offset of the event on chat.events, same partition."""
+
+SOURCE_DIGITS_MAX: Final = 18
+"""As many as an offset of 64 bits can have."""
 
 TAIL_READ: Final = 100
 """Records at the end of chat.replies that are looked at for the highest source: late landings may stand behind it."""
@@ -40,8 +43,11 @@ Send = Callable[[PartitionNo, bytes, bytes, Headers, Callable[[Ack], None]], Non
 """Append to chat.replies; raises LogError when nothing was sent."""
 
 
-async def last_source(log_: Log, partition: PartitionNo) -> Offset:
-    """The highest source among the last records of chat.replies, -1 when there is none."""
+async def last_source(log_: Log, partition: PartitionNo, below: Offset) -> Offset:
+    """The highest source among the last records of chat.replies, -1 when there is none.
+
+    below: where chat.events ends. What names a place behind it is a stranger's record: it must not silence the partition.
+    """
     first, end = await log_.bounds(Topic.REPLIES, partition)
     start = max(first, end - TAIL_READ)
     highest = -1
@@ -53,7 +59,7 @@ async def last_source(log_: Log, partition: PartitionNo) -> Offset:
             records = await reader.read(TAIL_READ, wait_s=READ_WAIT_S)
             if not records:
                 break
-            highest = max(highest, *map(_source_of, records))
+            highest = max(highest, *(source for source in map(_source_of, records) if source < below), -1)
     finally:
         await reader.close()
     return Offset(highest)
@@ -61,7 +67,7 @@ async def last_source(log_: Log, partition: PartitionNo) -> Offset:
 
 def _source_of(record: Record) -> int:
     raw = dict(record.headers).get(SOURCE_HEADER, b"")
-    return int(raw) if raw.isdigit() else -1
+    return int(raw) if raw.isdigit() and len(raw) <= SOURCE_DIGITS_MAX else -1
 
 
 class Publisher:
@@ -112,12 +118,22 @@ class Publisher:
         elif self._outstanding >= OUTSTANDING_MOST:
             self._catch_up_soon(0.0)
         else:
-            self._produce(offset, event.session, value)
+            self._produce_or_wait(offset, event.session, value)
+
+    def _produce_or_wait(self, offset: Offset, session: SessionId, value: bytes) -> None:
+        try:
+            self._produce(offset, session, value)
+        except QueueFull:
+            # No fault of the producer, and others use it too: what there is no room for is read from the log in a moment.
+            self._catch_up_soon(RETRY_S)
 
     def _produce(self, offset: Offset, session: SessionId, value: bytes) -> None:
+        """Raises QueueFull; any other error stops the publisher."""
         headers = ((SOURCE_HEADER, b"%d" % offset),)
         try:
             self._send(self._partition, session.encode(), value, headers, partial(self._on_ack, self._round, offset))
+        except QueueFull:
+            raise
         except LogError as error:
             self._fail(error)
             return
@@ -175,7 +191,7 @@ class Publisher:
             try:
                 await self._publish_from_log(round_, self._projection.next_offset)
             except LogError as error:
-                log.warning("partition %d: chat.events cannot be read for replies: %s", self._partition, error)
+                log.warning("partition %d: replies have to wait: %s", self._partition, error)
                 await asyncio.sleep(RETRY_S)
                 continue
             except TableBroken as error:
@@ -185,7 +201,7 @@ class Publisher:
                 break
         self._task = None
         while self._later and not self._stopped:
-            self._produce(*self._later.popleft())
+            self._produce_or_wait(*self._later.popleft())
 
     async def _publish_from_log(self, round_: int, stop: Offset) -> None:
         reader = self._log.open_reader(Topic.EVENTS, self._partition, self._next)

@@ -6,7 +6,7 @@ from typing import Final, Protocol
 import msgspec
 
 from chatstream.core.claims import Headers
-from chatstream.core.errors import TableBroken
+from chatstream.core.errors import LogError, QueueFull, TableBroken
 from chatstream.core.events import AnyEvent, MessageAccepted
 from chatstream.core.ids import ClaimName, InputPosition, Offset, PartitionNo, SessionId
 from chatstream.core.session import Partial, Running, Session
@@ -45,6 +45,11 @@ class Doubt(msgspec.Struct, frozen=True):
 def broken_table(error: TableBroken) -> Doubt:
     """The doubt about a table that cannot be read or written: the next writer folds it again."""
     return Doubt(f"the table is broken: {error}", producer=False, table=True)
+
+
+def unsent(what: str, error: LogError) -> Doubt:
+    """The doubt about what was not even sent. A queue that is full is no fault of the producer: others' appends go on."""
+    return Doubt(f"{what} could not be sent: {error}", producer=not isinstance(error, QueueFull))
 
 
 class Moved(msgspec.Struct, frozen=True):

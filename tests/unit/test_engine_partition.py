@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from chatstream.core.errors import LogUnavailable, OutcomeUnknown, QueueFull
+from chatstream.core.errors import LogError, LogUnavailable, OutcomeUnknown, QueueFull
 from chatstream.core.ids import MessageId, Offset
 from chatstream.core.limits import Limits
 from chatstream.core.session import Completed, Partial
@@ -186,11 +186,14 @@ def test_an_ack_that_comes_twice_ends_the_writer() -> None:
     assert bench.told() == ["end doubt, producer too"]
 
 
-def test_an_append_that_cannot_be_sent_ends_the_writer() -> None:
+@pytest.mark.parametrize(
+    ("error", "end"), [(LogUnavailable("gone"), "end doubt, producer too"), (QueueFull("full"), "end doubt")]
+)
+def test_an_append_that_cannot_be_sent_ends_the_writer_and_a_full_queue_not_the_producer(error: LogError, end: str) -> None:
     bench = Bench()
-    bench.around.append_fails = QueueFull("full")
+    bench.around.append_fails = error
     bench.writer.on_records([bench.record(b"one", waiter="w1"), bench.record(b"two")])
-    assert bench.told() == ["end doubt, producer too"]
+    assert bench.told() == [end]
 
 
 def test_an_append_may_wait_append_s_for_its_ack_and_no_longer() -> None:

@@ -7,8 +7,9 @@ import pytest
 from chatstream.core.claims import POS_HEADER
 from chatstream.core.errors import PartitionRefused
 from chatstream.core.ids import InputPosition
+from chatstream.engine.publishing import SOURCE_HEADER
 from chatstream.log.port import Topic
-from chatstream.log.simulated import SimulatedBroker
+from chatstream.log.simulated import Faults, SimulatedBroker
 from chatstream.table.memory import MemoryTableStore
 from tests.given import ALICE
 from tests.logs import P0, write_claim
@@ -48,6 +49,23 @@ async def test_an_idle_partition_whose_last_offsets_were_holes_is_served_again_a
     async with one_node(broker, tables=tables) as node:
         await serving(node)
         await say(node, "again")
+
+
+@virtual
+async def test_producers_whose_queues_are_full_are_kept_and_all_is_answered_once_in_the_end() -> None:
+    broker, count = SimulatedBroker(faults=Faults(delay_s=(0.5, 1.0))), 40
+    async with one_node(broker, queue_records=6) as node:
+        await serving(node)
+        for number in range(count):
+            broker.produce(Topic.MESSAGES, P0, b"s%d" % number, b"hello")
+        await until(lambda: len(sources(broker)) == count, 3_000)
+        assert node._events.replaced == 0
+        assert sources(broker) == sorted(set(sources(broker)))
+
+
+def sources(broker: SimulatedBroker) -> list[int]:
+    """Which events were published, in order."""
+    return [int(dict(record.headers)[SOURCE_HEADER]) for record in broker.records(Topic.REPLIES, P0)]
 
 
 def position(broker: SimulatedBroker) -> int:

@@ -40,7 +40,7 @@ class ExploredNode:
         candidate = Candidate(node=NodeId(f"n{self.number}"), url="", fresh_id=fresh_id)
         taking = taken_over(self.log, self.tables, P0, candidate, self.world.limits, self._append_claim)
         async with taking as (projection, claim):
-            published = Offset(max(projection.ownership.published, await last_source(self.log, P0)))
+            published = Offset(max(projection.ownership.published, await last_source(self.log, P0, projection.next_offset)))
             seat = ExploredSeat(self, projection, claim, published)
             self.seat = seat
             seat.writer.start()
