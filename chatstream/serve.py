@@ -83,7 +83,7 @@ async def serving(settings: Settings) -> AsyncIterator[Serving]:
         responder = make_responder()
         stack.push_async_callback(responder.close)
         node = Node(log=opened, tables=tables, responder=responder, limits=limits, node_id=node_id, url=settings.url(port))
-        app = make_app(node, limits=limits, settings=_web_settings(settings))
+        app = make_app(node, limits=limits, settings=_web_settings(settings, spec))
         http = HttpServer(app, settings.address.host, port, bound=listener)
         stack.push_async_callback(http.close)
         await node.start()
@@ -255,8 +255,9 @@ def _log_name(settings: Settings) -> str:
     return f"the embedded log in {settings.data}"
 
 
-def _web_settings(settings: Settings) -> WebSettings:
+def _web_settings(settings: Settings, model: str) -> WebSettings:
     return WebSettings(
         allowed_hosts=frozenset(name.lower() for name in settings.allow_host),
         allowed_origins=frozenset(settings.allow_origin),
+        model=model,
     )

@@ -6,7 +6,7 @@ from aiohttp import web
 
 from chatstream.core.limits import Limits
 from chatstream.engine.desk import Desk
-from chatstream.web import acting, cancelling, erasing, events, forking, health, listing, live, sending, sessions, state
+from chatstream.web import acting, cancelling, erasing, events, forking, health, listing, live, pages, sending, sessions, state
 from chatstream.web.bodies import body_bytes_most
 from chatstream.web.boundary import Boundary
 from chatstream.web.metrics import HttpMetrics
@@ -65,6 +65,7 @@ def routes() -> list[web.RouteDef]:
         web.get(SESSION + "/events", events.get_events, allow_head=False),
         web.head(SESSION + "/events", events.head_events),
         web.get(SESSION + "/live", live.get_live, allow_head=False),
+        *pages.routes(),
     ]
 
 

@@ -1,0 +1,114 @@
+// Markdown as nodes. What a model says is a stranger's text: nothing of it becomes a node that DOMPurify has not let through,
+// no picture is fetched, and the page's policy lets no script run that is not a file of ours.
+
+import { Marked } from "../vendor/marked.js";
+import { codeBlock } from "./code.js";
+
+const TAGS = [
+  "a", "blockquote", "br", "code", "del", "details", "em", "h3", "h4", "h5", "h6", "hr", "i", "b", "img", "input", "kbd", "li",
+  "mark", "ol", "p", "pre", "s", "strong", "sub", "summary", "sup", "table", "tbody", "td", "th", "thead", "tr", "u", "ul",
+];
+const ATTRIBUTES = ["href", "title", "align", "start", "checked", "type", "disabled", "class", "alt", "src", "open"];
+const RULES = {
+  ALLOWED_TAGS: TAGS, ALLOWED_ATTR: ATTRIBUTES, ALLOW_DATA_ATTR: false, ALLOW_ARIA_ATTR: false, RETURN_DOM_FRAGMENT: true,
+  ALLOWED_URI_REGEXP: /^(?:https?:|mailto:|#)/i,
+};
+const CALM_CHARS = 20_000;
+/** The end of a growing text is drawn as plain text while it is longer and has no paragraph. */
+
+const marked = new Marked({
+  gfm: true,
+  renderer: {
+    // The page's own headings are h1 and h2.
+    heading({ tokens, depth }) {
+      const level = Math.min(depth + 2, 6);
+      return `<h${level} class="md-h${depth}">${this.parser.parseInline(tokens)}</h${level}>\n`;
+    },
+  },
+});
+
+/** The text as a fragment of safe nodes. */
+export const toFragment = (text) => fragmentOf(marked.lexer(text));
+
+function fragmentOf(tokens) {
+  const fragment = globalThis.DOMPurify.sanitize(marked.parser(tokens), RULES);
+  for (const link of fragment.querySelectorAll("a")) fitLink(link);
+  for (const image of fragment.querySelectorAll("img")) image.replaceWith(imageLink(image));
+  for (const input of fragment.querySelectorAll("input")) fitCheckbox(input);
+  for (const table of fragment.querySelectorAll("table")) wrapTable(table);
+  for (const pre of fragment.querySelectorAll("pre")) pre.replaceWith(codeBlock(pre));
+  for (const node of fragment.querySelectorAll("[class]")) keepOwnClasses(node);
+  return fragment;
+}
+
+function fitLink(link) {
+  link.target = "_blank";
+  link.rel = "noopener noreferrer nofollow";
+}
+
+/** A picture becomes a link to it: fetching it would tell its server that, and what, somebody reads here. */
+function imageLink(image) {
+  const link = document.createElement("a");
+  link.textContent = image.alt || "picture";
+  if (/^https?:/i.test(image.getAttribute("src") ?? "")) link.href = image.getAttribute("src");
+  fitLink(link);
+  return link;
+}
+
+function fitCheckbox(input) {
+  if (input.type !== "checkbox") return input.remove();
+  input.disabled = true;
+  input.setAttribute("aria-label", input.checked ? "done" : "to do");
+}
+
+function wrapTable(table) {
+  const frame = document.createElement("div");
+  frame.className = "md-table";
+  frame.tabIndex = 0;
+  frame.setAttribute("role", "region");
+  frame.setAttribute("aria-label", "table");
+  table.replaceWith(frame);
+  frame.append(table);
+}
+
+function keepOwnClasses(node) {
+  node.className = [...node.classList].filter((name) => /^(md|code|tok|icon)(-[\w-]+)?$/.test(name)).join(" ");
+}
+
+/** A text that grows in `place`: finished paragraphs are drawn once, only the last is drawn again. */
+export class Growing {
+  #place;
+  #tail = document.createElement("div");
+  #done = 0;
+  #shown = "";
+
+  constructor(place) {
+    this.#place = place;
+    this.#tail.className = "md-tail";
+    place.replaceChildren(this.#tail);
+  }
+
+  /** text: all that was said so far. */
+  update(text) {
+    if (!text.startsWith(this.#shown)) this.#restart();
+    this.#shown = text;
+    const rest = text.slice(this.#done);
+    const tokens = rest.length > CALM_CHARS && !rest.slice(-CALM_CHARS).includes("\n\n") ? null : marked.lexer(rest);
+    if (tokens === null) {
+      this.#tail.replaceChildren(rest);
+      return;
+    }
+    const last = tokens.findLastIndex((token) => token.type !== "space");
+    const finished = tokens.slice(0, Math.max(last, 0));
+    if (finished.length) {
+      this.#tail.before(fragmentOf(finished));
+      this.#done += finished.reduce((sum, token) => sum + token.raw.length, 0);
+    }
+    this.#tail.replaceChildren(fragmentOf(tokens.slice(Math.max(last, 0))));
+  }
+
+  #restart() {
+    this.#done = 0;
+    this.#place.replaceChildren(this.#tail);
+  }
+}
