@@ -13,6 +13,7 @@ from chatstream.core.ids import NodeId
 from chatstream.log.kafka_admin import KafkaAdmin, TopicFacts
 from chatstream.log.kafka_settings import KafkaSettings
 from chatstream.log.port import Topic
+from chatstream.log.sizes import RECORD_BYTES_MAX
 
 TIED: Final = (Topic.MESSAGES, Topic.EVENTS, Topic.REPLIES)
 """A session has the same partition number on these: their counts are equal, and never change."""
@@ -159,7 +160,7 @@ def check(
     """Refuse a cluster that cannot be worked with; returns the differences that can be lived with (`configure`).
 
     known_ids: the topics' ids as seen before. Raises BadSettings for a missing topic or one that differs in what cannot
-    change, LogReplaced for a topic that was made anew, LogUnavailable.
+    change, or that is set so that conversations would be lost, LogReplaced for a topic that was made anew, LogUnavailable.
     """
     facts = _facts(_admin(bootstrap_servers, overrides))
     steps = _steps(declared, facts)
@@ -167,10 +168,27 @@ def check(
     if missing:
         raise BadSettings(f"these topics do not exist: {', '.join(missing)}; `chatstream topics apply` creates them")
     _refuse(steps)
+    lethal = [sentence for topic, found in facts.items() for sentence in dangers(topic, found.config)]
+    if lethal:
+        raise BadSettings(f"{'; '.join(lethal)}; `chatstream topics apply` sets it right")
     for topic, known in (known_ids or {}).items():
         if topic in facts and facts[topic].id != known:
             raise LogReplaced(f"{topic} is not the topic that was here before: it was deleted and created again")
     return [step for step in steps if step.kind == "configure"]
+
+
+def dangers(topic: Topic, config: Mapping[str, str]) -> list[str]:
+    """What of a topic's configuration would lose records or never take some: nobody should find that out weeks later."""
+    found: list[str] = []
+    policy = config.get("cleanup.policy", "")
+    if topic is Topic.EVENTS and "delete" in policy:
+        found.append(f"{topic} has cleanup.policy={policy}: its records are the conversations, and would be removed in time")
+    if topic is Topic.MESSAGES and "compact" in policy:
+        found.append(f"{topic} has cleanup.policy={policy}: of each session only the last command would be kept")
+    most = config.get("max.message.bytes", "")
+    if topic in TIED and most.isdigit() and int(most) < RECORD_BYTES_MAX[topic]:
+        found.append(f"{topic} has max.message.bytes={most}, and records may have {RECORD_BYTES_MAX[topic]}")
+    return found
 
 
 def _admin(bootstrap_servers: str, overrides: Mapping[str, str] | None) -> KafkaAdmin:

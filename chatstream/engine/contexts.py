@@ -8,7 +8,6 @@ from typing import Any, assert_never
 
 import msgspec
 
-from chatstream.core.codec import read_event
 from chatstream.core.commands import (
     AnyCommand,
     Approve,
@@ -36,6 +35,7 @@ from chatstream.core.state import cost_bytes
 from chatstream.engine.projection import Projection
 from chatstream.engine.slots import Slot, Slots
 from chatstream.table import rows
+from chatstream.table.reads import event_of
 
 
 class Contexts:
@@ -104,7 +104,7 @@ class Contexts:
             if unconfirmed.seq == seq:
                 return unconfirmed
         entry = rows.read_entry(self._projection.table, slot.head.session, seq)
-        return None if entry is None else read_event(entry.value)
+        return None if entry is None else event_of(entry)
 
     def ended(self, slot: Slot, turn: Seq) -> Ended | None:
         """How a turn ended last, None while it has not. Raises TableBroken."""

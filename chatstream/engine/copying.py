@@ -7,7 +7,6 @@ when most of the one before is confirmed: nothing is kept in memory, and the eve
 from collections import deque
 from typing import Final
 
-from chatstream.core.codec import read_event
 from chatstream.core.copying import SHIFT, copied
 from chatstream.core.errors import TableBroken
 from chatstream.core.events import AnyEvent
@@ -16,6 +15,7 @@ from chatstream.core.ids import Seq, SessionId
 from chatstream.core.limits import KIB, Limits
 from chatstream.engine.projection import Projection
 from chatstream.engine.slots import Appender, Slot, Slots
+from chatstream.table.reads import event_of
 from chatstream.table.rows import entry_key, entry_of
 
 BATCH_RECORDS: Final = 25
@@ -73,7 +73,7 @@ class Copies:
         found: list[AnyEvent] = []
         size_bytes = 0
         for _, raw in self._projection.table.scan(entry_key(source, first), entry_key(source, stop)):
-            found.append(read_event(entry_of(raw).value))
+            found.append(event_of(entry_of(raw)))
             size_bytes += len(raw)
             if size_bytes >= self._size_bytes:
                 break

@@ -188,7 +188,7 @@ def _collect(view: View, now: Session, found: Iterable[tuple[bytes, bytes]], lim
     size_bytes = 0
     reached = 0
     for _, raw in found:
-        event = codec.read_event(rows.entry_of(raw).value)
+        event = event_of(rows.entry_of(raw))
         reached = event.seq
         if isinstance(event, Shown) and not _was_sent(view, event):
             events.append(event)

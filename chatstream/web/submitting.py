@@ -1,6 +1,5 @@
 """Putting a command on the log on behalf of a request, and looking up what it led to."""
 
-from chatstream.core import codec
 from chatstream.core.commands import AnyCommand
 from chatstream.core.errors import OutcomeUnknown, TableBroken
 from chatstream.core.events import AnyEvent
@@ -46,7 +45,7 @@ def event_at(view: View, session: SessionId, seq: int) -> AnyEvent:
     if entry is None:
         reads.head(view, session)
         raise TableBroken(f"event {seq} of session {session} is missing in the table")
-    return codec.read_event(entry.value)
+    return reads.event_of(entry)
 
 
 def id_conflict() -> Problem:

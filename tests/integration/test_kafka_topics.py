@@ -88,6 +88,16 @@ def test_another_number_of_replicas_is_refused_unless_it_is_the_brokers_choice(e
     assert topics.check(empty, changed(Topic.EVENTS, replication_factor=1)) == []
 
 
+def test_topics_that_would_lose_conversations_are_refused_until_apply_has_set_them_right(kafka: Cluster) -> None:
+    fresh_topics(kafka.bootstrap, 16, {Topic.EVENTS: {"cleanup.policy": "delete"}})
+    with pytest.raises(
+        BadSettings, match=r"chat\.events has cleanup\.policy=delete: .* `chatstream topics apply` sets it right"
+    ):
+        topics.check(kafka.bootstrap, topics.load())
+    topics.apply(kafka.bootstrap, topics.load())
+    assert topics.check(kafka.bootstrap, topics.load()) == []
+
+
 def test_a_topic_that_was_made_again_is_refused(empty: str) -> None:
     declared = topics.load()
     topics.apply(empty, declared)

@@ -270,3 +270,23 @@ def test_a_writer_that_ends_in_the_middle_of_a_batch_does_not_go_on_with_it() ->
     bench.around.append_fails = LogUnavailable("gone")
     bench.take("two", waiter="w1")
     assert bench.told() == ["end doubt, producer too"]
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        b'{"type":"edit","seq":1,"text":"x"}',
+        b'{"type":"retry","turn":1}',
+        b'{"type":"fork","id":"copy"}',
+    ],
+)
+def test_a_row_that_cannot_be_read_ends_the_writer_and_not_the_node(command: bytes) -> None:
+    bench = Bench([accepted(1), completed(2, 1)])
+    for seq in (1, 2):
+        bench.table.write([(rows.entry_key(ALICE, seq), bytes(8) + b"{")])
+    bench.take(command)
+    bench.ack_all()
+    assert bench.told()[-1] == "end doubt"
+    (end,) = bench.around.ends
+    assert isinstance(end, Doubt)
+    assert end.table

@@ -56,6 +56,28 @@ def test_a_wrong_file_is_one_clear_sentence(tmp_path: Path, text: str, sentence:
     assert "\n" not in str(raised.value)
 
 
+@pytest.mark.parametrize(
+    ("topic", "config", "sentence"),
+    [
+        (Topic.EVENTS, {"cleanup.policy": "delete"}, "its records are the conversations"),
+        (Topic.EVENTS, {"cleanup.policy": "compact,delete"}, "its records are the conversations"),
+        (Topic.MESSAGES, {"cleanup.policy": "compact"}, "only the last command would be kept"),
+        (Topic.MESSAGES, {"max.message.bytes": "1048575"}, "max.message.bytes=1048575, and records may have 1048576"),
+        (Topic.EVENTS, {"max.message.bytes": "1048588"}, "max.message.bytes=1048588"),
+        (Topic.REPLIES, {"max.message.bytes": "1048588"}, "max.message.bytes=1048588"),
+    ],
+)
+def test_what_would_lose_records_is_a_danger(topic: Topic, config: dict[str, str], sentence: str) -> None:
+    (said,) = topics.dangers(topic, config)
+    assert sentence in said
+
+
+@pytest.mark.parametrize("topic", Topic)
+def test_what_is_declared_is_none(topic: Topic) -> None:
+    assert topics.dangers(topic, topics.load().get(topic).config) == []  # type: ignore[union-attr]
+    assert topics.dangers(topic, {}) == []
+
+
 def test_most_partitions_are_allowed(tmp_path: Path) -> None:
     declared = topics.load(written(tmp_path, ALL.replace("chat.owners: ", "chat.owners: {partitions: 10000}")))
     assert declared[Topic.OWNERS].partitions == 10_000
