@@ -228,3 +228,36 @@ def test_turns_end_with_what_their_attempts_came_to() -> None:
     bench.finish(1, Failed(code="timeout", detail="late", attempts=5))
     assert bench.told() == ["run alice/1", "append alice/2 reply.failed"]
     assert ALICE in bench.around.sent[0][1].decode()
+
+
+def test_a_turn_that_ends_while_its_cancel_is_on_its_way_has_one_end() -> None:
+    bench = Bench()
+    bench.say("hello")
+    bench.take('{"type":"cancel"}')
+    bench.finish(1, Completed(text="too late"))
+    bench.ack_all()
+    assert [line for line in bench.told() if line.startswith(("append", "publish"))] == [
+        "append alice/2 reply.cancelled",
+        "publish 2 reply.cancelled",
+    ]
+
+
+def test_a_cancel_that_comes_while_its_turn_has_just_ended_finds_nothing_running() -> None:
+    bench = Bench()
+    bench.say("hello")
+    bench.finish(1, Completed(text="hi"))
+    bench.take('{"type":"cancel"}', waiter="w")
+    bench.ack_all()
+    told = bench.told()
+    assert "answer w refused not-running" in told
+    assert not any("reply.cancelled" in line for line in told)
+
+
+def test_a_resumed_turn_that_is_cancelled_before_its_resumption_is_confirmed_does_not_run() -> None:
+    bench = Bench([accepted(1)], local=[(rows.running_key(ALICE), rows.running_value(Seq(1), Version(1)))])
+    bench.writer.start()
+    bench.take('{"type":"cancel"}')
+    bench.ack_all()
+    told = bench.told()
+    assert [line.split()[-1] for line in told if line.startswith("append")] == ["turn.resumed", "reply.cancelled"]
+    assert not any(line.startswith("run") for line in told)

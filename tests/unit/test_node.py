@@ -1,19 +1,24 @@
 """A node: what it takes, what it refuses, what it tells those who ask, and how it stops. In virtual time."""
 
 import asyncio
+import json
+from collections.abc import Sequence
 
 import pytest
 
 from chatstream.core.claims import POS_HEADER
-from chatstream.core.errors import PartitionRefused
-from chatstream.core.ids import InputPosition
+from chatstream.core.commands import Cancel, Message
+from chatstream.core.errors import LogReplaced, PartitionRefused
+from chatstream.core.ids import InputPosition, MessageId, PartitionNo, SessionId
+from chatstream.core.limits import Limits
 from chatstream.engine.publishing import SOURCE_HEADER
-from chatstream.log.port import Topic
+from chatstream.log.port import Record, Topic
 from chatstream.log.simulated import Faults, SimulatedBroker
+from chatstream.table import rows
 from chatstream.table.memory import MemoryTableStore
 from tests.given import ALICE
 from tests.logs import P0, write_claim
-from tests.one_node import one_node, say, serving, states, until
+from tests.one_node import Echo, one_node, say, serving, states, until
 from tests.virtual import virtual
 
 
@@ -88,3 +93,77 @@ async def test_a_refused_partition_is_looked_at_again_stays_refused_meanwhile_an
         write_claim(broker, 2)
         await serving(node)
         await say(node, "hello")
+
+
+@virtual
+async def test_a_turn_that_waits_for_a_free_call_can_be_interrupted_and_cancelled() -> None:
+    broker, model = SimulatedBroker(), Echo()
+    model.held["busy"] = asyncio.Event()
+    async with one_node(broker, responder=model, limits=Limits(calls=1)) as node:
+        await serving(node)
+        await say(node, "first", session="busy")
+        await until(lambda: len(model.calls) == 1)
+        for session in ("one", "two"):
+            await say(node, "waits", session=session)
+        named = MessageId("id-instead")
+        await node.submit(SessionId("one"), Message(command_id=named, message_id=named, text="instead", on_busy="interrupt"))
+        await node.submit(SessionId("two"), Cancel(command_id=MessageId("stop")))
+        await asyncio.sleep(5)
+        assert model.calls == [("busy", 1, 1)]
+        model.held["busy"].set()
+        await until(lambda: len(sources(broker)) == 4)
+        assert model.calls == [("busy", 1, 1), ("one", 2, 1)]
+        kinds = [(json.loads(each.value or b"")["session"], json.loads(each.value or b"")["type"]) for each in replies(broker)]
+        assert sorted(kinds) == [
+            ("busy", "reply.completed"),
+            ("one", "reply.cancelled"),
+            ("one", "reply.completed"),
+            ("two", "reply.cancelled"),
+        ]
+
+
+def replies(broker: SimulatedBroker) -> Sequence[Record]:
+    """What is on chat.replies."""
+    return broker.records(Topic.REPLIES, P0)
+
+
+@virtual
+async def test_partitions_that_lose_the_producer_in_the_same_moment_are_claimed_again_and_it_is_replaced_once() -> None:
+    broker = SimulatedBroker(partitions=4)
+    async with one_node(broker) as node:
+        await serving(node, 4)
+        epochs = [status.epoch for status in node.status()]
+        broker.faults = Faults(append_lost=1.0)
+        for number in range(40):
+            broker.produce(Topic.MESSAGES, node.partition_of(SessionId(f"s{number}")), b"s%d" % number, b"hello")
+        await until(lambda: node._events.replaced == 1)
+        broker.faults = Faults()
+        await serving(node, 4)
+        await until(lambda: all(status.lag == 0 for status in node.status()))
+        assert node._events.replaced == 1
+        assert all(status.epoch > before for status, before in zip(node.status(), epochs, strict=True))
+        answered = {b"s%d" % number for number in range(40)}
+        await until(lambda: {each.key for n in range(4) for each in broker.records(Topic.REPLIES, PartitionNo(n))} == answered)
+
+
+@virtual
+async def test_a_call_that_is_left_when_the_writer_ends_is_no_death_of_the_process() -> None:
+    broker, model, tables = SimulatedBroker(), Echo(), MemoryTableStore()
+    model.held[ALICE] = asyncio.Event()
+    async with one_node(broker, responder=model, tables=tables) as node:
+        await serving(node)
+        await say(node, "hello")
+        await until(lambda: node.table(ALICE).get(rows.running_key(ALICE)) is not None)
+    async with one_node(broker, responder=model, tables=tables) as node:
+        await serving(node)
+        assert rows.read_head(node.table(ALICE), ALICE).last_seq == 1  # no turn.resumed
+        await until(lambda: len(model.calls) == 2)
+
+
+@virtual
+async def test_missing_topics_and_a_stop_before_the_start_leave_nothing_behind() -> None:
+    broker = SimulatedBroker()
+    del broker._ids[Topic.REPLIES], broker._logs[Topic.REPLIES]
+    with pytest.raises(LogReplaced, match=r"topics are missing: chat\.replies"):
+        async with one_node(broker):
+            raise AssertionError("it has started")
