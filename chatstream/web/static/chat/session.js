@@ -60,6 +60,13 @@ export class ChatSession extends Store {
     this.set({ phase: "ready", view });
     this.#delivered(view.turns);
     if (page) await this.#look();
+    if (view.older === null && view.turns[0]?.seq > 1) await this.#lookForOrigin();
+  }
+
+  /** A fork says where it comes from in its first event, which is no message. */
+  async #lookForOrigin() {
+    const [first] = await getJson(sessionPath(this.id, "/events?offset=-1"));
+    if (first?.type === "session.created") this.set({ view: { ...this.state.view, forkedFrom: first.from } });
   }
 
   /** A page of messages; null for a session that nobody has heard of yet. */

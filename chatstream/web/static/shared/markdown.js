@@ -13,6 +13,7 @@ const RULES = {
   ALLOWED_TAGS: TAGS, ALLOWED_ATTR: ATTRIBUTES, ALLOW_DATA_ATTR: false, ALLOW_ARIA_ATTR: false, RETURN_DOM_FRAGMENT: true,
   ALLOWED_URI_REGEXP: /^(?:https?:|mailto:|#)/i,
 };
+const ESCAPES = { "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;" };
 const CALM_CHARS = 20_000;
 /** The end of a growing text is drawn as plain text while it is longer and has no paragraph. */
 
@@ -23,6 +24,10 @@ const marked = new Marked({
     heading({ tokens, depth }) {
       const level = Math.min(depth + 2, 6);
       return `<h${level} class="md-h${depth}">${this.parser.parseInline(tokens)}</h${level}>\n`;
+    },
+    // HTML is shown as it was said, but for the few tags that Markdown lacks.
+    html({ text }) {
+      return text.replace(/<\/?(?:br|sub|sup|kbd|mark|u|s|details|summary)\s*\/?>|[&<>"]/gi, (part) => ESCAPES[part] ?? part);
     },
   },
 });

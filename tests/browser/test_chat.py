@@ -1,0 +1,170 @@
+"""The chat as a person uses it: every action, two windows in step, a node that dies, hostile text, a long conversation."""
+
+import asyncio
+import json
+import urllib.request
+from typing import Any, Final
+
+from playwright.async_api import Browser, BrowserContext
+
+from tests.browser.conftest import PARTITIONS, Window
+from tests.nodes import NodeProcess
+
+HOSTILE: Final = """
+<img src=x onerror="window.broken=1"><script>window.broken=2</script>
+[a link](javascript:window.broken=3) <svg onload="window.broken=4"></svg>
+<a href="https://example.org" onclick="window.broken=5">b</a> <iframe src="javascript:parent.broken=6"></iframe>
+![picture](https://example.org/spy.png)
+<form action=x><button>c</button></form> <details open ontoggle="window.broken=7">d</details>
+<style>body{display:none}</style><div style="position:fixed">e</div>
+<details><summary>f</summary><br><sub onclick="window.broken=8">g</sub>
+"""
+
+
+def post(url: str, body: dict[str, Any], wait: bool = False) -> Any:
+    headers = {"Content-Type": "application/json"} | ({"Prefer": "wait=30"} if wait else {})
+    request = urllib.request.Request(url, json.dumps(body).encode(), headers)
+    with urllib.request.urlopen(request, timeout=60) as answer:
+        return json.load(answer)
+
+
+def get(url: str) -> Any:
+    with urllib.request.urlopen(url, timeout=30) as answer:
+        return json.load(answer)
+
+
+async def test_a_first_conversation(window: Window) -> None:
+    await (await window.go()).sees("What is on your mind?")
+    assert await window.grave_findings() == []
+    await window.page.locator(".pick").first.click()
+    await window.replies(1)
+    assert window.page.url.startswith(f"{window.url}/s/chat-")
+    code = window.page.locator(".code-block").first
+    assert "def greet" in await code.inner_text()
+    await code.locator(".code-copy").click()
+    await code.get_by_text("Copied").wait_for()
+    await window.page.locator(".session.is-current").wait_for()
+    assert await window.grave_findings() == []
+    await window.picture("chat")
+
+
+async def test_every_action(window: Window) -> None:
+    page = (await window.go()).page
+    await window.say("hello there")
+    await window.replies(1)
+    await page.get_by_label("Answer again").click()
+    await window.sees("2 of 2")
+    await page.get_by_label("The version before").click()
+    await window.sees("1 of 2")
+    await window.say("/fail permanent")
+    await window.sees("This was not answered")
+    await page.get_by_role("button", name="Try again").click()
+    await window.sees("2 of 2")
+    await window.say("/slow 60")
+    await page.get_by_text("w1", exact=True).wait_for()
+    await window.say("waits in line")
+    await window.sees("Next in line")
+    assert await window.grave_findings() == []
+    await page.get_by_text("Take back").click()
+    await window.sees("Stopped before a word was said.")
+    await page.get_by_label("Stop the answer").click()
+    await window.sees("Stopped here.")
+    await page.press("#composer", "ArrowUp")
+    await window.sees("Sending takes the conversation back")
+    await window.say("said otherwise")
+    await window.sees("You said: said otherwise")
+    await page.get_by_label("Fork from here").last.click()
+    await window.sees("A fork of")
+    await page.get_by_label("More about this conversation").click()
+    await page.get_by_role("menuitem", name="Erase for good").click()
+    await page.get_by_role("button", name="Erase", exact=True).click()
+    await window.sees("What is on your mind?")
+
+
+async def test_what_is_being_retried_is_told(window: Window) -> None:
+    await window.go()
+    await window.say("/fail transient 2")
+    await window.sees("Attempt 1 failed")
+    await window.sees("I answered at attempt 3")
+
+
+async def test_windows_stay_in_step_while_the_node_dies_and_comes_back(
+    window: Window, browser: Browser, context: BrowserContext, node: NodeProcess
+) -> None:
+    await window.go("/s/alice")
+    beside = await Window(await context.new_page(), node.url).go("/s/alice")
+    elsewhere = await Window(await (await browser.new_context()).new_page(), node.url).go("/s/alice")
+    windows = [window, beside, elsewhere]
+    await window.say("first")
+    for one in windows:
+        await one.replies(1)
+    await beside.say("/slow 6")
+    for one in windows:
+        await one.page.get_by_text("w1", exact=False).last.wait_for()
+    node.kill9()
+    await elsewhere.say("while it was gone")
+    await elsewhere.sees("Trying again by itself.")
+    await elsewhere.page.fill("#composer", "a draft")
+    await window.sees("Reconnecting")
+    node.start()
+    await node.serves(PARTITIONS)
+    for one in windows:
+        await one.replies(3)
+    items = get(f"{node.url}/v1/sessions/alice/messages")["data"]
+    recorded = [item["text"] for item in sorted(items, key=lambda item: (item["turn"], item["seq"]))]
+    assert recorded[0::2] == ["first", "/slow 6", "while it was gone"]
+    for one in windows:
+        assert await one.shown() == recorded
+        assert one.complaints == []
+    await elsewhere.page.reload()
+    await elsewhere.replies(3)
+    assert await elsewhere.page.input_value("#composer") == "a draft"
+
+
+async def test_no_text_becomes_a_script(window: Window, node: NodeProcess) -> None:
+    asked: list[str] = []
+    window.page.on("request", lambda request: asked.append(request.url))
+    url = f"{node.url}/v1/sessions/mallory/messages"
+    pieces = HOSTILE.strip().splitlines()
+    for piece in pieces:  # one by one: the model repeats the first 200 characters only
+        await asyncio.to_thread(post, url, {"text": piece}, True)
+    await window.go("/s/mallory")
+    await window.replies(len(pieces))
+    answer = window.page.locator("article.is-reply .markdown")
+    for tag in ("script", "svg", "iframe", "form", "style", "img", "[style]", "[onclick]", "[onerror]", '[href^="javascript"]'):
+        assert await answer.locator(tag).count() == 0, tag
+    assert await answer.get_by_text("picture").get_attribute("href") == "https://example.org/spy.png"
+    assert await window.page.evaluate("() => window.broken") is None
+    assert [url for url in asked if not url.startswith((node.url, "data:"))] == []
+
+
+async def test_a_long_conversation_is_read_upwards_and_by_link(window: Window, node: NodeProcess) -> None:
+    turns = 300
+    url = f"{node.url}/v1/sessions/long/messages"
+    await asyncio.to_thread(lambda: [post(url, {"text": f"message number {number}"}) for number in range(turns)])
+    await asyncio.to_thread(post, url, {"text": "the last one"}, True)
+    page = (await window.go("/s/long")).page
+    await window.sees("You said: the last one")
+    beginning = page.get_by_text("message number 0", exact=True)
+    while not await beginning.count():
+        await page.locator(".scroller").evaluate("(node) => { node.scrollTop = Math.max(0, node.scrollTop - 2500); }")
+        await page.evaluate("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+    assert await page.locator("article.message").count() < turns
+    seq = next(item["seq"] for item in get(f"{url}?limit=200")["data"] if item["text"] == "message number 250")
+    await page.evaluate("(seq) => { location.hash = `#${seq}`; }", seq)
+    await page.locator(f"#m{seq}.is-found").wait_for()
+    await page.get_by_label("To the newest message").click()
+    await window.sees("You said: the last one")
+
+
+async def test_a_phone_in_the_dark(browser: Browser, node: NodeProcess) -> None:
+    context = await browser.new_context(viewport={"width": 390, "height": 780}, color_scheme="dark", has_touch=True)
+    window = await Window(await context.new_page(), node.url).go()
+    await window.say("/md")
+    await window.replies(1)
+    assert await window.page.evaluate("() => document.documentElement.scrollWidth <= innerWidth")
+    assert await window.grave_findings() == []
+    await window.picture("phone")
+    await window.page.get_by_role("button", name="Conversations").click()
+    await window.page.locator(".session").first.wait_for()
+    assert window.complaints == []
