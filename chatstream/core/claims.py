@@ -17,7 +17,7 @@ from msgspec.structs import replace
 from chatstream.core.codec import FORMAT
 from chatstream.core.errors import UnknownFormat
 from chatstream.core.events import AnyEvent, SessionErased
-from chatstream.core.ids import NO_INPUT, ClaimName, Epoch, InputPosition, NodeId, Offset, SessionId
+from chatstream.core.ids import NO_INPUT, ClaimName, Epoch, InputPosition, NodeId, Offset, Seq, SessionId
 from chatstream.core.session import Session
 
 CLAIM_KEY: Final = b"#claim/"
@@ -30,6 +30,8 @@ PUB_HEADER: Final = "pub"
 """Offset on chat.events up to which everything public is on chat.replies."""
 INPUT_HEADER: Final = "input"
 """The place of the command that caused the event, `generation:offset`."""
+ERASES_HEADER: Final = "erases"
+"""On tombstones: the erased session that the key's record belongs to."""
 
 EPOCH_MAX: Final = 2**53
 """Epochs above it are no claim of ours: a stranger must not be able to end all claiming with one record."""
@@ -120,6 +122,22 @@ def session_of_key(key: bytes) -> SessionId | None:
     if len(parts) != 3 or key.startswith(b"#"):
         return None
     return SessionId(parts[0].decode(errors="replace"))
+
+
+def seq_of_key(key: bytes) -> Seq | None:
+    """The seq in an event key, None when there is none."""
+    parts = key.split(b"/")
+    if len(parts) != 3 or not parts[1].isdigit() or len(parts[1]) > _DIGITS_MAX:
+        return None
+    return Seq(int(parts[1]))
+
+
+def erased_by(key: bytes, headers: Headers) -> SessionId | None:
+    """The session whose erasure a tombstone belongs to, None when it is nobody's."""
+    for name, value in headers:
+        if name == ERASES_HEADER:
+            return SessionId(value.decode(errors="replace"))
+    return session_of_key(key)
 
 
 def fold_record(

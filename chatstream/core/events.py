@@ -223,6 +223,11 @@ def is_public(event: AnyEvent) -> bool:
     return isinstance(event, Public) and not event.copy
 
 
+def id_of(event: AnyEvent) -> MessageId:
+    """The id under which the event is found from now on, empty for none: a message that came due takes over its id."""
+    return event.message_id if isinstance(event, MessageAccepted) else brought_id(event)
+
+
 def brought_id(event: AnyEvent) -> MessageId:
     """The id an event makes known in its session, empty when it brings none.
 

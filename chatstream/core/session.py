@@ -181,8 +181,9 @@ def _evolved(session: Session, event: AnyEvent) -> Session:  # noqa: C901  a mat
         case ContextCompacted():
             return _charged(_moved(session, event), event, event.usage)
         case SessionErased():
+            # Nothing of what was before: after compaction a fold from the start does not see it any more.
             erased = Session(session.session, event.seq, session.last_input, erased=True)
-            return replace(erased, created=session.created or event.time, updated=event.time)
+            return replace(erased, created=event.time, updated=event.time)
         case _:
             assert_never(event)
 

@@ -5,7 +5,7 @@ from typing import Final
 
 from chatstream.core import claims
 from chatstream.core.events import AnyEvent
-from chatstream.core.ids import InputPosition, Offset
+from chatstream.core.ids import InputPosition, Offset, SessionId
 from chatstream.core.session import Session
 from chatstream.engine.surroundings import Pending, Surroundings, Writer
 
@@ -54,6 +54,14 @@ class Appends:
             self._marks += 1
             self._send(claims.mark_key(self._claim_name, self._marks), None, b"{}", None, None, position)
 
+    def tombstone(self, session: SessionId, key: bytes) -> None:
+        """Append the tombstone of a record of an erased session. It carries nothing along: for the fold it is a ghost.
+
+        Raises LogError when nothing was sent.
+        """
+        headers = (self._claim_header, (claims.ERASES_HEADER, session.encode()))
+        self._append(Pending(self._writer, None, None, None, None, None, None, self._around.clock_s()), key, headers)
+
     def _send(
         self,
         key: bytes,
@@ -73,10 +81,13 @@ class Appends:
         if published is not None:
             headers.append((claims.PUB_HEADER, b"%d" % published))
         pending = Pending(self._writer, event, value, input_at, after, moved, published, self._around.clock_s())
+        self._append(pending, key, tuple(headers))
+
+    def _append(self, pending: Pending, key: bytes, headers: claims.Headers) -> None:
         self.made += 1
         self._pending.append(pending)
-        self.size_bytes += len(value) + RECORD_OVERHEAD_BYTES
-        self._around.append(pending, key, tuple(headers))
+        self.size_bytes += len(pending.value or b"") + RECORD_OVERHEAD_BYTES
+        self._around.append(pending, key, headers)
 
     def _moved(self, position: InputPosition) -> InputPosition | None:
         if position <= self._position:
@@ -93,7 +104,7 @@ class Appends:
 
     def confirm(self) -> None:
         """The oldest is confirmed."""
-        self.size_bytes -= len(self._pending.popleft().value) + RECORD_OVERHEAD_BYTES
+        self.size_bytes -= len(self._pending.popleft().value or b"") + RECORD_OVERHEAD_BYTES
         self.confirmed += 1
 
     def forget(self) -> None:

@@ -108,17 +108,15 @@ class Contexts:
 
     def ended(self, slot: Slot, turn: Seq) -> Ended | None:
         """How a turn ended last, None while it has not. Raises TableBroken."""
-        if not 0 < turn <= slot.head.last_seq:
+        # A message that was taken back before it was sent has an end, and never was a turn.
+        if not isinstance(self.event_at(slot, turn), MessageAccepted):
             return None
         for unconfirmed in reversed(slot.unconfirmed):
             if isinstance(unconfirmed, Terminal) and unconfirmed.turn == turn:
                 return _ended(unconfirmed)
         ending = rows.read_ending(self._projection.table, slot.head.session, turn)
         event = None if ending is None else self.event_at(slot, ending.seq)
-        # A message that was taken back before it was sent has an end, and never was a turn.
-        if not isinstance(event, Terminal) or not isinstance(self.event_at(slot, turn), MessageAccepted):
-            return None
-        return _ended(event)
+        return _ended(event) if isinstance(event, Terminal) else None
 
     def rewound(self, slot: Slot, turn: Seq) -> bool:
         """Did an edit take the turn back? Raises TableBroken."""

@@ -47,6 +47,7 @@ from chatstream.engine.copying import Copies
 from chatstream.engine.debts import Debts
 from chatstream.engine.deferred import Deferred
 from chatstream.engine.desk import Answer, Refused, Repeated, answer_to
+from chatstream.engine.erasing import Wipes
 from chatstream.engine.gaps import fold_gap
 from chatstream.engine.inputs import Inputs
 from chatstream.engine.progress import Done, Progress
@@ -95,6 +96,7 @@ class Partition:
         self._deferred = Deferred(limits)
         self._debts = Debts(self, projection, self._slots, self._copies, limits, around)
         self._appends = Appends(self, claim, projection.ownership, around)
+        self._wipes = Wipes(self, self._appends, projection, limits)
         self._timers = Timers(self, self._appends, projection, self._slots, self._contexts, limits, around)
         self._progress = Progress(self, self._slots, self._contexts, limits, around)
         self._touched: dict[SessionId, MessageAccepted | None] = {}
@@ -264,19 +266,21 @@ class Partition:
         self.settle()
 
     def _confirm(self, pending: Pending, offset: Offset) -> None:
-        event, after, projection = pending.event, pending.after, self.projection
-        if event is not None and after is not None:
-            if not projection.confirm(event, pending.value, offset, pending.input_at, after):
+        event, value, after, projection = pending.event, pending.value, pending.after, self.projection
+        if value is None:
+            self._wipes.confirmed()
+        elif event is not None and after is not None:
+            if not projection.confirm(event, value, offset, pending.input_at, after):
                 self._end(Doubt(f"our own event {event.session}/{event.seq} would not count"))
                 return
-            self._after_confirm(event, pending, offset)
+            self._after_confirm(event, value, offset)
         projection.carry(pending.position, pending.published, offset)
         self._appends.confirm()
 
-    def _after_confirm(self, event: AnyEvent, pending: Pending, offset: Offset) -> None:
+    def _after_confirm(self, event: AnyEvent, value: bytes, offset: Offset) -> None:
         self._slots.open(event.session).confirmed(event)
         if is_public(event):
-            self._around.publish(offset, event, pending.value)
+            self._around.publish(offset, event, value)
         self._touched[event.session] = event if isinstance(event, MessageAccepted) else None
         if isinstance(event, MessageScheduled):
             self._timers.scheduled(event)
@@ -300,6 +304,7 @@ class Partition:
             self._timers.look()
         for fork in self._copies.go_on():
             self._decide_deferred(fork)
+        self._wipes.go_on()
         self._watch_limits()
 
     def _decide_deferred(self, fork: SessionId) -> None:

@@ -35,7 +35,7 @@ class EventProducer:
         self._claims: set[asyncio.Future[Ack]] = set()
         self._producer: Producer = log_.open_producer(self._on_acks)
 
-    def append(self, partition: PartitionNo, key: bytes, value: bytes, headers: Headers, pending: Pending) -> None:
+    def append(self, partition: PartitionNo, key: bytes, value: bytes | None, headers: Headers, pending: Pending) -> None:
         """Send a writer's record; its ack goes to `pending.writer`. Raises LogError when nothing was sent."""
         self._producer.append(Topic.EVENTS, partition, key, value, headers, pending)
 

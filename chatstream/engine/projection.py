@@ -17,17 +17,19 @@ from chatstream.core.claims import (
     Ownership,
     Verdict,
     counts,
+    erased_by,
     event_key,
     fold_record,
     read_position,
+    seq_of_key,
     session_of_key,
 )
 from chatstream.core.errors import BadInput
-from chatstream.core.events import AnyEvent, ApprovalRequested, Terminal, brought_id
-from chatstream.core.ids import InputPosition, MessageId, Offset, PartitionNo, Seq, SessionId
+from chatstream.core.events import AnyEvent, ApprovalRequested, SessionErased, Terminal, brought_id, id_of
+from chatstream.core.ids import ClaimName, InputPosition, MessageId, Offset, PartitionNo, Seq, SessionId
 from chatstream.core.session import Session, evolve, fits
 from chatstream.log.port import Record
-from chatstream.table import rows
+from chatstream.table import rows, writes
 from chatstream.table.port import Change, Table
 
 log = logging.getLogger(__name__)
@@ -45,7 +47,8 @@ class Projection:
     """One partition's table and how far it is.
 
     ownership: the claims' fold. next_offset: the first offset not folded yet. alarms: events that counted without
-    making sense. cached: how many confirmed heads stay in memory.
+    making sense. more_to_erase: there may be rows under `erasing/` that nobody has looked at. cached: how many confirmed
+    heads stay in memory.
     """
 
     def __init__(self, partition: PartitionNo, table: Table, cached: int) -> None:
@@ -55,12 +58,14 @@ class Projection:
         self.ownership = Ownership() if meta is None else meta.ownership
         self.next_offset = Offset(0) if meta is None else meta.next_offset
         self.alarms = 0
+        self.more_to_erase = True
         self._cached = cached
         self._heads: dict[SessionId, Session] = {}
         self._staged_heads: dict[SessionId, Session] = {}
         self._staged_ids: dict[tuple[SessionId, MessageId], Seq] = {}
         self._staged: list[Change] = []
         self._written_offset = self.next_offset
+        self._claim = (Offset(0), ClaimName(""), Offset(0))
 
     def session(self, session: SessionId) -> Session:
         """The confirmed head, what is staged included."""
@@ -78,8 +83,10 @@ class Projection:
         """One record further. Raises UnknownFormat when this node is too old for the partition."""
         ownership, verdict = fold_record(self.ownership, record.offset, record.key, record.value, record.headers)
         counted = self._fold_event(record) if verdict == "event" else None
-        if counted is None and verdict in ("event", "ghost"):
-            self._keep_ghost(record)
+        if verdict == "claimed":
+            self._staged.append((rows.claim_key(record.offset), ownership.claim.encode()))
+        elif counted is None and verdict in ("event", "ghost"):
+            self._fold_ghost(record)
         self.ownership = ownership
         self.next_offset = Offset(record.offset + 1)
         return verdict, counted
@@ -144,20 +151,56 @@ class Projection:
     def _stage(self, before: Session, event: AnyEvent, value: bytes, offset: Offset, after: Session) -> None:
         if not fits(before, event):
             self._alarm(offset, f"{codec.type_name(event)} does not fit session {before.session} after seq {before.last_seq}")
-        self._staged += rows.changes(before, event, value, offset, after)
+        self._staged += writes.changes(before, event, value, offset, after)
         # It is over, or waits for somebody: not when another turn ended before its time came.
-        if isinstance(event, Terminal | ApprovalRequested) and before.running != after.running:
+        if isinstance(event, Terminal | ApprovalRequested | SessionErased) and before.running != after.running:
             self._staged.append((rows.running_key(event.session), None))
-        brought = brought_id(event)
-        if brought:
-            self._staged_ids[event.session, brought] = event.seq
+        named = id_of(event)
+        if named:
+            self._staged_ids[event.session, named] = event.seq
+        if after.erased or before.copying is not after.copying:
+            self.more_to_erase = True
         self._heads[event.session] = after
         self._staged_heads[event.session] = after
 
-    def _keep_ghost(self, record: Record) -> None:
-        session = None if record.key is None or record.value is None else session_of_key(record.key)
-        if session is not None and record.key is not None:
-            self._staged.append((rows.ghost_key(session, record.key), b""))
+    def _fold_ghost(self, record: Record) -> None:
+        """Ignored, but for its key: when its session is erased, the record has to go too."""
+        if record.key is None:
+            return
+        session = session_of_key(record.key) if record.value is not None else erased_by(record.key, record.headers)
+        if session is None:
+            return
+        if record.value is None:
+            self.bury(session, record.key)
+            return
+        self._staged.append((rows.ghost_key(session, record.key), b""))
+        if self.session(session).erased:  # it landed late
+            self._erase_more(session)
+
+    def bury(self, session: SessionId, key: bytes) -> None:
+        """A tombstone: what its record brought to an erased session goes. A living one's records are nobody's to remove."""
+        if not self.session(session).erased:
+            return
+        if session in self._staged_heads:
+            self.flush()  # what is looked for must be there to be found
+        self._staged.append((rows.ghost_key(session, key), None))
+        seq = seq_of_key(key)
+        entry = None if seq is None else rows.read_entry(self.table, session, seq)
+        if seq is not None and entry is not None and self.key_of(session, seq, entry.offset) == key:
+            self._staged += writes.undone(codec.read_event(entry.value))
+
+    def key_of(self, session: SessionId, seq: Seq, offset: Offset) -> bytes:
+        """The key of the record that stands at `offset`. Raises TableBroken."""
+        first, name, stop = self._claim
+        if not first <= offset < stop:
+            first, name, later = rows.read_claim(self.table, offset)
+            # Of what is only staged nothing is known yet: the next claim may be in it.
+            self._claim = (first, name, self._written_offset if later is None else later)
+        return event_key(session, seq, name)
+
+    def _erase_more(self, session: SessionId) -> None:
+        self._staged.append((rows.erasing_key(session), b""))
+        self.more_to_erase = True
 
     def _alarm(self, offset: Offset, what: str) -> None:
         self.alarms += 1

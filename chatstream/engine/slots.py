@@ -5,7 +5,7 @@ from typing import Protocol
 
 import msgspec
 
-from chatstream.core.events import AnyEvent, brought_id
+from chatstream.core.events import AnyEvent, id_of
 from chatstream.core.ids import MessageId, Seq, SessionId
 from chatstream.core.session import Session
 from chatstream.engine.projection import Projection
@@ -25,7 +25,7 @@ class Slot(msgspec.Struct, gc=False):
 
     def appended(self, event: AnyEvent, after: Session) -> None:
         """An event was appended."""
-        brought = brought_id(event)
+        brought = id_of(event)
         if brought:
             self.ids[brought] = event.seq
         self.head = after
@@ -34,7 +34,7 @@ class Slot(msgspec.Struct, gc=False):
     def confirmed(self, event: AnyEvent) -> None:
         """An appended event was confirmed: from now on the table knows it."""
         self.unconfirmed.popleft()
-        brought = brought_id(event)
+        brought = id_of(event)
         if brought:
             self.ids.pop(brought, None)
 

@@ -71,11 +71,12 @@ class Writer(Protocol):
 
 
 class Pending(msgspec.Struct, gc=False):
-    """An append that is not confirmed yet. writer: who takes the ack. event: None for a mark. at_s: on the loop's clock."""
+    """An append that is not confirmed yet. writer: who takes the ack. event: None for a mark and for a tombstone, whose value
+    is None too. at_s: on the loop's clock."""
 
     writer: Writer
     event: AnyEvent | None
-    value: bytes
+    value: bytes | None
     input_at: InputPosition | None
     after: Session | None
     position: InputPosition | None

@@ -11,13 +11,17 @@ step/<session>/<turn>/<version>/<name>  seq of the event that completed the step
 due/<time>/<session>/<seq>          empty: a message that waits for its time
 owed/<session>                      empty: the session owes the world something (found again after a restart)
 fork/<source>/<session>             empty: the session is still being copied from source
-erasing/<session>                   empty: rows and records of an erased session have to be removed
+claim/<offset>                      name of the claim under which is written from there on: record keys end in it
 recent/<inverted time>/<session>    (status, user, title), msgpack: the list of sessions, newest activity first
 user/<user>/<session>               empty: the sessions that a user began
 failed/<session>                    empty: the session's last turn failed
 ghost/<session>/<record key>        empty: keys of ignored records, for erasure
 running/<session>                   local, no part of the fold: an attempt was started here
+erasing/<session>                   local: entries and ghosts of an erased session may be left, whose records have to go
 meta                                what was folded so far: TableMeta
+
+Of an erased session only the head stays. What depends on the state goes with the event `session.erased`; what one event
+brought goes with that event's tombstone (`undone`).
 """
 
 from collections.abc import Iterator
@@ -25,28 +29,12 @@ from itertools import islice
 from typing import Any, Final, NamedTuple
 
 import msgspec
-from msgspec import UNSET
 
 from chatstream.core.claims import Ownership
-from chatstream.core.codec import type_name
 from chatstream.core.errors import TableBroken
-from chatstream.core.events import (
-    AnyEvent,
-    ApprovalDecided,
-    ApprovalRequested,
-    MessageAccepted,
-    ReplyCancelled,
-    ReplyCompleted,
-    ReplyFailed,
-    SessionErased,
-    SessionUpdated,
-    StateChanged,
-    StepCompleted,
-    brought_id,
-)
-from chatstream.core.ids import MessageId, Offset, Seq, SessionId, Version
+from chatstream.core.ids import ClaimName, MessageId, Offset, Seq, SessionId, Version
 from chatstream.core.prompt import Rewind
-from chatstream.core.session import Session, status
+from chatstream.core.session import Session
 from chatstream.table.port import Change, View
 
 META: Final = b"meta"
@@ -66,11 +54,12 @@ RECENT: Final = b"recent/"
 USER: Final = b"user/"
 FAILED: Final = b"failed/"
 GHOST: Final = b"ghost/"
+CLAIM: Final = b"claim/"
 RUNNING: Final = b"running/"
-LOCAL: Final = (RUNNING,)
+LOCAL: Final = (RUNNING, ERASING)
 """Prefixes of rows that are this node's own and no part of the fold."""
 
-LAYOUT: Final = 4
+LAYOUT: Final = 5
 """Raised whenever rows change their meaning: a table of another layout is folded again from the log."""
 
 
@@ -175,6 +164,10 @@ def running_value(turn: Seq, version: Version) -> bytes:
     return b"%d/%d" % (turn, version)
 
 
+def claim_key(offset: int) -> bytes:
+    return CLAIM + offset.to_bytes(8, "big")
+
+
 def ghost_key(session: SessionId, record_key: bytes) -> bytes:
     return GHOST + session.encode() + b"/" + record_key
 
@@ -205,92 +198,20 @@ def after_prefix(prefix: bytes) -> bytes:
     return prefix[:-1] + bytes([prefix[-1] + 1])
 
 
-def changes(before: Session, event: AnyEvent, value: bytes, offset: Offset, after: Session) -> list[Change]:
-    """The rows of one counting event, the head left out: of several events in a batch only the last head is written."""
-    session = event.session
-    rows: list[Change] = [(entry_key(session, event.seq), offset.to_bytes(8, "big") + value)]
-    brought = brought_id(event)
-    if brought:
-        rows.append((message_key(session, brought), event.seq.to_bytes(8, "big")))
-    owed, owes = _owes(before), _owes(after)
-    if owed != owes:
-        rows.append((owed_key(session), b"" if owes else None))
-    if before.scheduled is not after.scheduled:
-        rows += _due_changes(before, after)
-    if before.updated and (before.updated != after.updated or after.erased):
-        rows.append((recent_key(before.updated, session), None))
-    if not after.erased:
-        rows.append((recent_key(after.updated, session), _encoder.encode((status(after), after.user, after.title))))
-    if before.user != after.user:
-        rows.append((user_key(after.user or before.user, session), b"" if after.user else None))
-    if before.failed != after.failed:
-        rows.append((failed_key(session), b"" if after.failed else None))
-    rows += _named(event)
-    if before.copying is not after.copying:
-        rows += _fork_changes(before, after)
-    return rows
+def read_claim(view: View, offset: Offset) -> tuple[Offset, ClaimName, Offset | None]:
+    """The claim under which the record at `offset` was written: (where it stands, its name, where the next one stands).
+
+    Raises TableBroken when there is none.
+    """
+    found = next(view.scan_back(CLAIM, claim_key(offset + 1)), None)
+    if found is None:
+        raise TableBroken(f"the claim of the record at offset {offset} is missing")
+    later = next(view.scan(claim_key(offset + 1), after_prefix(CLAIM)), None)
+    return _claim_offset(found[0]), ClaimName(found[1].decode()), None if later is None else _claim_offset(later[0])
 
 
-def _named(event: AnyEvent) -> list[Change]:
-    """The rows that are this event's alone, whatever was before it."""
-    session, seq = event.session, event.seq.to_bytes(8, "big")
-    match event:
-        case ReplyCompleted():
-            ended = (answer_key(session, event.turn), seq + type_name(event).encode())
-            return [ended, *_state_changes(session, event.state)] if event.state else [ended]
-        case ReplyFailed() | ReplyCancelled():
-            return [(answer_key(session, event.turn), seq + type_name(event).encode())]
-        case MessageAccepted():
-            return _accepted(event, seq) if event.replaces or event.scheduled else []
-        case StateChanged():
-            return _state_changes(session, event.state)
-        case StepCompleted() | ApprovalRequested() | ApprovalDecided():
-            return [(step_key(session, event.turn, event.version, event.name), seq)]
-        case SessionUpdated():
-            return _profile_changes(event)
-        case SessionErased():
-            return [(erasing_key(session), b"")]
-        case _:
-            return []
-
-
-def _accepted(event: MessageAccepted, seq: bytes) -> list[Change]:
-    rows: list[Change] = []
-    if event.replaces:
-        rows.append((rewind_key(event.session, event.seq), event.replaces.to_bytes(8, "big")))
-    if event.scheduled:  # from now on the id names the message itself
-        rows.append((message_key(event.session, event.message_id), seq))
-    return rows
-
-
-def _owes(session: Session) -> bool:
-    """Is there something to be found again after a restart?"""
-    return session.running is not None or session.copying is not None
-
-
-def _state_changes(session: SessionId, state: dict[str, Any]) -> list[Change]:
-    return [(state_key(session, key), _json(value)) for key, value in state.items()]
-
-
-def _due_changes(before: Session, after: Session) -> list[Change]:
-    gone, come = set(before.scheduled) - set(after.scheduled), set(after.scheduled) - set(before.scheduled)
-    changed: list[Change] = [(due_key(one.due, before.session, one.seq), None) for one in gone]
-    return changed + [(due_key(one.due, after.session, one.seq), b"") for one in come]
-
-
-def _profile_changes(event: SessionUpdated) -> list[Change]:
-    given = (("title", event.title), ("metadata", event.metadata), ("system", event.system), ("model", event.model))
-    return [(profile_key(event.session, field), _json(value)) for field, value in given if value is not UNSET]
-
-
-def _fork_changes(before: Session, after: Session) -> list[Change]:
-    if after.copying is not None:
-        return [(fork_key(after.copying.source, after.session), b"")]
-    return [] if before.copying is None else [(fork_key(before.copying.source, before.session), None)]
-
-
-def _json(value: object) -> bytes | None:
-    return None if value is None else msgspec.json.encode(value)
+def _claim_offset(key: bytes) -> Offset:
+    return Offset(int.from_bytes(key[len(CLAIM) :], "big"))
 
 
 def write_head(session: Session) -> Change:

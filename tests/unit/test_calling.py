@@ -13,7 +13,7 @@ from chatstream.core.ids import PartitionNo, Seq, SessionId, Version
 from chatstream.core.limits import Limits
 from chatstream.core.session import Session
 from chatstream.engine.calling import STATE_KEY_CHARS_MAX, LiveState, LiveTurn, read_message
-from chatstream.table import rows
+from chatstream.table import rows, writes
 from chatstream.table.memory import MemoryTable, MemoryTableStore
 from chatstream.table.port import Change
 from tests.given import ALICE, accepted, completed
@@ -154,7 +154,7 @@ def test_usage_reported_in_the_middle_is_a_copy_and_small() -> None:
 
 
 def test_what_stands_where_a_message_should_is_no_message() -> None:
-    table = table_of(*rows.changes(Session(ALICE), completed(1, 1), msgspec.json.encode(completed(1, 1)), 0, Session(ALICE)))  # type: ignore[arg-type]
+    table = table_of(*writes.changes(Session(ALICE), completed(1, 1), msgspec.json.encode(completed(1, 1)), 0, Session(ALICE)))  # type: ignore[arg-type]
     assert read_message(table, ALICE, Seq(1)) is None
     assert read_message(table, ALICE, Seq(2)) is None
 

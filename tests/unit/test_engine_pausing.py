@@ -34,7 +34,7 @@ def test_input_goes_on_at_half_the_limit_and_not_before() -> None:
 def size_of_one() -> int:
     bench = Bench()
     bench.take("x")
-    return len(bench.around.sent[0][0].value) + RECORD_OVERHEAD_BYTES
+    return len(bench.around.sent[0][0].value or b"") + RECORD_OVERHEAD_BYTES
 
 
 def test_one_byte_below_the_limit_does_not_pause_and_the_limit_does() -> None:

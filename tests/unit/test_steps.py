@@ -17,7 +17,7 @@ from chatstream.core.session import Parked, Session, Stepped, evolve
 from chatstream.engine.steps import Steps
 from chatstream.respond.port import Approval, Step
 from chatstream.respond.steps import takes_step
-from chatstream.table import rows
+from chatstream.table import rows, writes
 from chatstream.table.memory import MemoryTable, MemoryTableStore
 from tests.given import ALICE, accepted, asked, decided, stepped
 from tests.unit.test_outcomes import nested
@@ -48,7 +48,7 @@ def table_of(*events: AnyEvent) -> MemoryTable:
     table, head = MemoryTableStore().open(PartitionNo(0)), Session(ALICE)
     for event in (accepted(1), *events):
         after = evolve(head, event)
-        table.write([*rows.changes(head, event, codec.write_event(event), Offset(0), after), rows.write_head(after)])
+        table.write([*writes.changes(head, event, codec.write_event(event), Offset(0), after), rows.write_head(after)])
         head = after
     return table
 

@@ -15,7 +15,7 @@ from chatstream.engine.desk import Accepted, Answer, PartitionStatus, Refused, R
 from chatstream.engine.feed import Feed
 from chatstream.engine.projection import Projection
 from chatstream.engine.slots import Slots
-from chatstream.table import rows
+from chatstream.table import rows, writes
 from chatstream.table.memory import MemoryTableStore
 from chatstream.table.port import Table
 
@@ -141,7 +141,7 @@ class FakeDesk:
         table = self.rows(event.session)
         before = rows.read_head(table, event.session)
         after = evolve(before, event, input_at)
-        changes = rows.changes(before, event, codec.write_event(event), Offset(self._offset), after)
+        changes = writes.changes(before, event, codec.write_event(event), Offset(self._offset), after)
         table.write([*changes, rows.write_head(after)])
         self._offset += 1
         self.feed.wake(event.session)
