@@ -52,6 +52,7 @@ class World:
         self.asked: list[watching.Asked] = []
         self.seen: watching.Seen = {}
         self.done = False
+        self._rivals = 0
         self._armed: dict[str, list[tuple[int, str, Mishap]]] = {}
         self._chores: list[asyncio.Task[None]] = []
 
@@ -253,17 +254,20 @@ class World:
         """A claim lands from a node that is never heard of again."""
         self.oracle.read()
         epoch = self.oracle.readings[partition].epoch + 1
+        # Fresh, as every claim's id: two claims under one key would be one to compaction.
+        self._rivals += 1
+        rival = f"rival{self._rivals}"
         claim = {
             "type": "claim",
             "epoch": epoch,
-            "id": "rival",
+            "id": rival,
             "node": "n99",
             "url": "",
             "format": 1,
             "topics": {str(topic): found.id for topic, found in self.broker.identity().items()},
             "partitions": self.plan.partitions,
         }
-        self.broker.produce(Topic.EVENTS, partition, f"#claim/{epoch}-rival".encode(), json.dumps(claim).encode())
+        self.broker.produce(Topic.EVENTS, partition, f"#claim/{epoch}-{rival}".encode(), json.dumps(claim).encode())
 
 
 def _text(send: Send) -> str:
