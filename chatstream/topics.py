@@ -170,7 +170,7 @@ def check(
     _refuse(steps)
     lethal = [sentence for topic, found in facts.items() for sentence in dangers(topic, found.config)]
     if lethal:
-        raise BadSettings(f"{'; '.join(lethal)}; `chatstream topics apply` sets it right")
+        raise BadSettings(f"{'; '.join(lethal)}; `chatstream topics apply` sets what topics.yaml declares")
     for topic, known in (known_ids or {}).items():
         if topic in facts and facts[topic].id != known:
             raise LogReplaced(f"{topic} is not the topic that was here before: it was deleted and created again")

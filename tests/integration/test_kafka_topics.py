@@ -42,11 +42,13 @@ def test_check_names_the_topics_that_are_missing(empty: str) -> None:
 
 
 def test_a_setting_that_differs_is_changed_and_others_are_left(empty: str) -> None:
-    topics.apply(empty, changed(Topic.REPLIES, config={"retention.ms": "1000", "segment.ms": "777777"}))
-    declared = changed(Topic.REPLIES, config={"retention.ms": "2000"})
+    large = {"max.message.bytes": "8388608"}
+    topics.apply(empty, changed(Topic.REPLIES, config={"retention.ms": "1000", "segment.ms": "777777", **large}))
+    declared = changed(Topic.REPLIES, config={"retention.ms": "2000", **large})
     assert [step.sentence for step in topics.check(empty, declared)] == ["change chat.replies: retention.ms from 1000 to 2000"]
     topics.apply(empty, declared)
-    assert topics.plan(empty, changed(Topic.REPLIES, config={"retention.ms": "2000", "segment.ms": "777777"})) == []
+    kept = {"retention.ms": "2000", "segment.ms": "777777", **large}
+    assert topics.plan(empty, changed(Topic.REPLIES, config=kept)) == []
 
 
 @pytest.mark.parametrize("partitions", [8, 32])
@@ -90,9 +92,7 @@ def test_another_number_of_replicas_is_refused_unless_it_is_the_brokers_choice(e
 
 def test_topics_that_would_lose_conversations_are_refused_until_apply_has_set_them_right(kafka: Cluster) -> None:
     fresh_topics(kafka.bootstrap, 16, {Topic.EVENTS: {"cleanup.policy": "delete"}})
-    with pytest.raises(
-        BadSettings, match=r"chat\.events has cleanup\.policy=delete: .* `chatstream topics apply` sets it right"
-    ):
+    with pytest.raises(BadSettings, match=r"chat\.events has cleanup\.policy=delete: .* `chatstream topics apply` sets what"):
         topics.check(kafka.bootstrap, topics.load())
     topics.apply(kafka.bootstrap, topics.load())
     assert topics.check(kafka.bootstrap, topics.load()) == []
