@@ -254,7 +254,8 @@ class World:
         """A claim lands from a node that is never heard of again."""
         self.oracle.read()
         epoch = self.oracle.readings[partition].epoch + 1
-        # Fresh, as every claim's id: two claims under one key would be one to compaction.
+        # Fresh, as every claim's id, and once, as an idempotent producer's record: two claims under one key would be one to
+        # compaction.
         self._rivals += 1
         rival = f"rival{self._rivals}"
         claim = {
@@ -267,7 +268,8 @@ class World:
             "topics": {str(topic): found.id for topic, found in self.broker.identity().items()},
             "partitions": self.plan.partitions,
         }
-        self.broker.produce(Topic.EVENTS, partition, f"#claim/{epoch}-{rival}".encode(), json.dumps(claim).encode())
+        self.broker.land(Topic.EVENTS, partition, f"#claim/{epoch}-{rival}".encode(), json.dumps(claim).encode(), ())
+        self.broker.log(Topic.EVENTS, partition).wake()
 
 
 def _text(send: Send) -> str:
