@@ -23,6 +23,7 @@ paging      a page of events for one who follows
 sse         server-sent events
 tokens      cursors
 conditional ETags
+history     the last hour, for the console
 pages       the chat and the console: files of static/
 health      healthz, readyz, metrics
 metrics     counting requests

@@ -6,7 +6,21 @@ from aiohttp import web
 
 from chatstream.core.limits import Limits
 from chatstream.engine.desk import Desk
-from chatstream.web import acting, cancelling, erasing, events, forking, health, listing, live, pages, sending, sessions, state
+from chatstream.web import (
+    acting,
+    cancelling,
+    erasing,
+    events,
+    forking,
+    health,
+    history,
+    listing,
+    live,
+    pages,
+    sending,
+    sessions,
+    state,
+)
 from chatstream.web.bodies import body_bytes_most
 from chatstream.web.boundary import Boundary
 from chatstream.web.metrics import HttpMetrics
@@ -34,6 +48,8 @@ def make_app(
     app[LIMITS] = limits
     app[SETTINGS] = settings
     app[REGISTRY] = health.registry_of(desk, counters, metrics)
+    app[history.HISTORY] = history.History(metrics)
+    app.cleanup_ctx.append(history.sampling)
     app.add_routes(routes())
     app.cleanup_ctx.append(opened_peers)
     app.on_shutdown.append(_end_waits)
@@ -65,6 +81,7 @@ def routes() -> list[web.RouteDef]:
         web.get(SESSION + "/events", events.get_events, allow_head=False),
         web.head(SESSION + "/events", events.head_events),
         web.get(SESSION + "/live", live.get_live, allow_head=False),
+        web.get("/v1/console/node", history.get_node),
         *pages.routes(),
     ]
 

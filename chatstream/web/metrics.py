@@ -2,7 +2,7 @@
 
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator
-from typing import Final
+from typing import Final, NamedTuple
 
 from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily
 from prometheus_client.metrics_core import Metric
@@ -25,6 +25,14 @@ class _Latency:
         self.sum_s = 0.0
 
 
+class Totals(NamedTuple):
+    """Since the start: requests, messages taken, and of requests that did not wait on purpose how many were in which bucket."""
+
+    requests: int
+    messages: int
+    buckets: list[int]
+
+
 class HttpMetrics(Collector):
     """Requests by route, method and status; their times. held: the request waited for something on purpose."""
 
@@ -41,6 +49,17 @@ class HttpMetrics(Collector):
             latency = self._latencies[route, held] = _Latency()
         latency.counts[bisect_left(BUCKETS_S, took_s)] += 1
         latency.sum_s += took_s
+
+    def totals(self) -> Totals:
+        """All of it in a few numbers."""
+        quick = [latency.counts for (_, held), latency in self._latencies.items() if not held]
+        buckets = [sum(counts[place] for counts in quick) for place in range(len(BUCKETS_S) + 1)]
+        sent = [
+            number
+            for (route, method, status), number in self._requests.items()
+            if method == "POST" and status < 300 and route.endswith("/messages")
+        ]
+        return Totals(sum(self._requests.values()), sum(sent), buckets)
 
     def collect(self) -> Iterable[Metric]:
         """For prometheus_client."""
