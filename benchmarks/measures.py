@@ -12,6 +12,7 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 
 from benchmarks.client import load
 from benchmarks.floors import bare_http, floor_cpu_s
+from benchmarks.pages import pages
 from benchmarks.rig import PARTITIONS, Row, cpu_s, disk_bytes, memory_mib, node, pid_of
 from tests.nodes import NodeProcess
 from tests.until import until
@@ -234,4 +235,5 @@ MEASURES: Final[dict[str, Measure]] = {
     "restore": restore,
     "growth": growth,
     "listing": listing,
+    "pages": pages,
 }
