@@ -266,7 +266,8 @@ def _delay_s(wire: _MessageWire, limits: Limits) -> float:
         raise BadCommand("bad-command", "at is a time like 2026-01-31T09:00:00Z")
     if wire.delay_s is None:
         return 0.0
-    if wire.at:
+    # A command that was written with its defaults brings a delay of 0 beside its time.
+    if wire.at and wire.delay_s:
         raise BadCommand("bad-command", "give delay_s or at, not both")
     if not 0 <= wire.delay_s <= limits.delay_s:
         raise BadCommand("bad-command", f"delay_s is 0 to {limits.delay_s:g}")

@@ -82,6 +82,16 @@ async def test_every_action(window: Window) -> None:
     await window.sees("What is on your mind?")
 
 
+async def test_a_message_for_later_is_shown_and_taken_back(window: Window) -> None:
+    page = (await window.go()).page
+    await page.get_by_label("Send later").click()
+    await page.get_by_role("button", name="In an hour").click()
+    await window.say("remind me")
+    await window.sees("Will be sent")
+    await page.get_by_text("Take back").click()
+    await page.get_by_text("Take back").wait_for(state="detached")
+
+
 async def test_what_is_being_retried_is_told(window: Window) -> None:
     await window.go()
     await window.say("/fail transient 2")

@@ -268,3 +268,15 @@ def test_a_command_reads_as_it_was_written(command: AnyCommand) -> None:
 
 def test_text_that_is_in_the_blocks_is_not_written_twice() -> None:
     assert write_command(message("word", content=[{"type": "text", "text": "word"}])).count(b"word") == 1
+
+
+@pytest.mark.parametrize(
+    "when", [{"at": "2026-01-31T09:00:00Z"}, {"delay_s": 1.5}, {"delay_s": 0, "at": "2026-01-31T09:00:00Z"}, {}]
+)
+def test_a_message_that_came_over_http_is_read_back_from_the_log(when: dict[str, Any]) -> None:
+    given = json.dumps({"text": "a", "message_id": "m1", **when}).encode()
+    command = read_json_command(given, LIMITS)
+    assert read(write_command(command)) == command
+    assert isinstance(command, Message)
+    later = replace(command, delay_s=0.0, at="2026-01-31T09:00:00Z")
+    assert read(write_command(later)) == later
