@@ -264,7 +264,7 @@ def _said(wire: _MessageWire | _EditWire) -> str:
 def _delay_s(wire: _MessageWire, limits: Limits) -> float:
     if wire.at and at_ms(wire.at) is None:
         raise BadCommand("bad-command", "at is a time like 2026-01-31T09:00:00Z")
-    if wire.delay_s is None:
+    if not wire.delay_s:
         return 0.0
     # A command that was written with its defaults brings a delay of 0 beside its time.
     if wire.at and wire.delay_s:

@@ -266,6 +266,13 @@ def test_a_command_reads_as_it_was_written(command: AnyCommand) -> None:
     assert read(write_command(command)) == command
 
 
+def test_a_time_is_read_back_also_beside_a_delay_of_nothing() -> None:
+    # The encoder leaves out what *is* the default, and writes what only equals it.
+    sent = message("a", at="2030-01-01T00:00:00.000Z", delay_s=float("0"))
+    assert read(write_command(sent)) == sent
+    assert reason(b'{"text":"a","delay_s":1,"at":"2030-01-01T00:00:00Z"}') == "bad-command"
+
+
 def test_text_that_is_in_the_blocks_is_not_written_twice() -> None:
     assert write_command(message("word", content=[{"type": "text", "text": "word"}])).count(b"word") == 1
 
