@@ -10,7 +10,7 @@ from typing import Final
 
 import msgspec
 
-from chatstream.core.claims import CLAIM_KEY, Claim, Ownership, claim_record, fold_record
+from chatstream.core.claims import CLAIM_KEY, EPOCH_MAX, Claim, Ownership, claim_record, fold_record
 from chatstream.core.codec import FORMAT
 from chatstream.core.errors import LogReplaced, LogUnavailable, NotOwner, TableBroken
 from chatstream.core.ids import Epoch, NodeId, Offset, PartitionNo
@@ -24,6 +24,9 @@ log = logging.getLogger(__name__)
 
 READ_MOST: Final = 2_000
 """Records folded between two turns of the event loop: some 30 ms of work."""
+
+SAME_COUNT: Final = (Topic.MESSAGES, Topic.EVENTS, Topic.REPLIES)
+"""A command, what it leads to and the reply stand on partitions of the same number."""
 
 KEY_WAIT_S: Final = 10.0
 
@@ -62,7 +65,7 @@ async def taken_over(
     A TableBroken in the block, or before it, has the table removed. Raises NotOwner, LogUnavailable, OutcomeUnknown,
     TableBroken (claim again), LogReplaced or UnknownFormat (an operator's case).
     """
-    identity = await log_.identify()
+    identity = await _identified(log_)
     projection = _opened(tables, partition, limits)
     try:
         projection = await _trusted(log_, projection, identity, limits)
@@ -82,6 +85,18 @@ async def taken_over(
         raise
     finally:
         projection.table.close()
+
+
+async def _identified(log_: Log) -> dict[Topic, TopicIdentity]:
+    """Which topics there are. Raises LogUnavailable when one is missing, LogReplaced when partitions were added to one."""
+    identity = await log_.identify()
+    for topic in SAME_COUNT:
+        if topic not in identity:
+            raise LogUnavailable(f"{topic} does not exist")
+    if len({identity[topic].partitions for topic in SAME_COUNT}) > 1:
+        counts = ", ".join(f"{topic} {identity[topic].partitions}" for topic in SAME_COUNT)
+        raise LogReplaced(f"these topics need the same number of partitions and have: {counts}. Put the old count back")
+    return identity
 
 
 def _opened(tables: TableStore, partition: PartitionNo, limits: Limits) -> Projection:
@@ -189,6 +204,11 @@ async def fold_to(log_: Log, projection: Projection, end: Offset, limits: Limits
 
 
 async def _refuse_what_changed(log_: Log, projection: Projection, identity: dict[Topic, TopicIdentity]) -> None:
+    if projection.ownership.epoch >= EPOCH_MAX:
+        raise LogReplaced(
+            f"chat.events/{projection.partition} has a claim with epoch {EPOCH_MAX}, above which there is none: no node wrote "
+            "that. The sessions of the partition can be read and not be continued: move them to new topics"
+        )
     changed = await what_changed(log_, projection.partition, projection.ownership, identity)
     if changed is not None:
         raise LogReplaced(changed.sentence)

@@ -11,7 +11,7 @@ from chatstream.core.ids import Epoch, NodeId, Offset, PartitionNo
 from chatstream.core.limits import Limits
 from chatstream.engine.claiming import Candidate, taken_over
 from chatstream.engine.projection import Projection
-from chatstream.log.port import Topic
+from chatstream.log.port import Topic, TopicIdentity
 from chatstream.log.simulated import Faults, SimulatedBroker, SimulatedLog
 from chatstream.table import rows
 from chatstream.table.memory import MemoryTableStore
@@ -241,6 +241,28 @@ async def test_a_changed_partition_count_stops_the_partition() -> None:
     world = World()
     write_claim(world.broker, 1, partitions=2)
     with pytest.raises(LogReplaced, match=r"chat\.messages has 1 partitions, it had 2 .* Put the old count back"):
+        await world.take_over()
+
+
+@virtual
+async def test_partitions_that_only_the_commands_have_are_refused_and_not_tried_for_ever(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    world = World()
+    found = world.broker.identity()
+    more = {**found, Topic.MESSAGES: TopicIdentity(found[Topic.MESSAGES].id, 24)}
+    monkeypatch.setattr(world.broker, "identity", lambda: more)
+    with pytest.raises(LogReplaced, match=r"chat\.messages 24, chat\.events 1, .*Put the old count back"):
+        await world.take_over()
+
+
+@virtual
+async def test_a_topic_that_is_gone_is_said_so_and_looked_for_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World().filled()
+    await world.take_over()
+    fewer = {topic: found for topic, found in world.broker.identity().items() if topic is not Topic.EVENTS}
+    monkeypatch.setattr(world.broker, "identity", lambda: fewer)
+    with pytest.raises(LogUnavailable, match=r"chat\.events does not exist"):
         await world.take_over()
 
 
