@@ -86,6 +86,10 @@ class FakeMessagesApi:
         finally:
             await runner.cleanup()
 
+    def calls_with(self, text: str) -> int:
+        """How often it was asked with that text, of those that say `fake:`."""
+        return self._calls_by_text[text]
+
     async def until_calls(self, calls: int) -> None:
         """Waits until there were that many; the caller sets the deadline."""
         async with self._called:
