@@ -6,11 +6,14 @@ stands, if its seq is the next of its session, its input is beyond the session's
 
 import json
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from tests.checking.raw import Raw
 
 Fields = dict[str, Any]
+
+EPOCH_MAX: Final = 2**53
+"""A higher number is no epoch."""
 
 
 @dataclass(frozen=True)
@@ -51,20 +54,29 @@ def fold(records: list[Raw]) -> Truth:
     epochs: dict[int, tuple[int, str]] = {}
     ghosts = claims = 0
     for raw in records:
-        key = (raw.key or b"").decode()
+        key = (raw.key or b"").decode(errors="replace")
         epoch, claim = epochs.get(raw.partition, (0, ""))
         if key.startswith("#claim/"):
-            fields = json.loads(raw.value or b"")
-            name = f"{fields['epoch']}-{fields['id']}"
-            if fields["epoch"] > epoch and key == f"#claim/{name}":
-                epochs[raw.partition] = fields["epoch"], name
+            found = _claim(raw.value)
+            if found is not None and found[0] > epoch and key == f"#claim/{found[1]}":
+                epochs[raw.partition] = found
                 claims += 1
-        elif raw.headers.get("claim", b"").decode() != claim or not claim:
+        elif raw.headers.get("claim", b"") != claim.encode() or not claim or raw.value is None:
             ghosts += 1
         elif not key.startswith("#mark/"):
             session = sessions.setdefault(key.split("/")[0], _Session())
             ghosts += not _take(session, raw, key)
     return Truth({name: session.events for name, session in sessions.items()}, ghosts, claims)
+
+
+def _claim(value: bytes | None) -> tuple[int, str] | None:
+    """Epoch and name of a claim; None for what a stranger wrote under such a key."""
+    try:
+        fields = json.loads(value or b"")
+        epoch, name = fields["epoch"], f"{fields['epoch']}-{fields['id']}"
+    except (ValueError, LookupError, TypeError, RecursionError):
+        return None
+    return (epoch, name) if type(epoch) is int and 0 <= epoch <= EPOCH_MAX else None
 
 
 def _take(session: _Session, raw: Raw, key: str) -> bool:
