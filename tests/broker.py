@@ -42,10 +42,13 @@ def require_kafka() -> None:
 
 
 class Cluster:
-    """Brokers numbered from 0. With three, everything is replicated three times and two must be in sync."""
+    """Brokers numbered from 0. With three, everything is replicated three times and two must be in sync.
 
-    def __init__(self, count: int = 1, settings: Mapping[str, str] | None = None) -> None:
-        self.directory = Path(tempfile.mkdtemp(prefix="chatstream-kafka-"))
+    directory: an empty one for their data, removed in the end; by default a new one.
+    """
+
+    def __init__(self, count: int = 1, settings: Mapping[str, str] | None = None, directory: Path | None = None) -> None:
+        self.directory = directory or Path(tempfile.mkdtemp(prefix="chatstream-kafka-"))
         addresses = free_addresses(count)
         self.servers = [
             Server(

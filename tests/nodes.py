@@ -27,10 +27,19 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 
 class NodeProcess:
-    """One node with its own data directory and port. bootstrap: empty for the embedded log. args, env: on top of the rest."""
+    """One node with its own data directory and port. bootstrap: empty for the embedded log. args, env: on top of the rest.
+
+    program: what is run in place of `chatstream`.
+    """
 
     def __init__(
-        self, data: Path, bootstrap: str = "", *args: str, responder: str = RESPONDER, env: dict[str, str] | None = None
+        self,
+        data: Path,
+        bootstrap: str = "",
+        *args: str,
+        responder: str = RESPONDER,
+        env: dict[str, str] | None = None,
+        program: Sequence[str] = (str(CHATSTREAM),),
     ) -> None:
         self.data = data
         self.port = free_port()
@@ -40,7 +49,7 @@ class NodeProcess:
         self._env = {name: os.environ[name] for name in SAFE_ENV if name in os.environ} | (env or {})
         log = ["--bootstrap-servers", bootstrap] if bootstrap else []
         self._command = [
-            *(str(CHATSTREAM), "up", "--listen", f"127.0.0.1:{self.port}", "--data", str(data)),
+            *(*program, "up", "--listen", f"127.0.0.1:{self.port}", "--data", str(data)),
             *("--responder", responder, *log, *args),
         ]
         data.mkdir(parents=True, exist_ok=True)
@@ -144,10 +153,16 @@ class Nodes:
         self._args = args
         self.all: list[NodeProcess] = []
 
-    def add(self, *args: str, responder: str = RESPONDER, env: dict[str, str] | None = None) -> NodeProcess:
+    def add(
+        self,
+        *args: str,
+        responder: str = RESPONDER,
+        env: dict[str, str] | None = None,
+        program: Sequence[str] = (str(CHATSTREAM),),
+    ) -> NodeProcess:
         """One more, started."""
         data = self._directory / f"node-{len(self.all) + 1}"
-        node = NodeProcess(data, self._bootstrap, *self._args, *args, responder=responder, env=env)
+        node = NodeProcess(data, self._bootstrap, *self._args, *args, responder=responder, env=env, program=program)
         self.all.append(node)
         return node.start()
 

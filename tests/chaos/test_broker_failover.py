@@ -1,4 +1,4 @@
-"""Two nodes on three brokers (three replicas, two in sync), of which one after the other is killed with -9."""
+"""Two nodes on three brokers (three replicas, two in sync), of which one after the other is killed with -9 or stopped."""
 
 import asyncio
 import random
@@ -63,13 +63,23 @@ async def test_dead_brokers_lose_nothing_and_the_nodes_go_on_by_themselves(tmp_p
 
 
 async def kill_one(cluster: Cluster, number: int, sender: KafkaSender, answered: Tally, nodes: Nodes) -> None:
-    """The group's coordinator first, then at random. While it is dead, what is sent is answered; then it comes back."""
-    victim = await asyncio.to_thread(coordinator, cluster) if number % 3 == 0 else random.randrange(3)
-    cluster.kill9(victim)
+    """The group's coordinator first, killed; then one at random; then the coordinator, stopped with its connections open.
+
+    While it is away, what is sent is answered; then it comes back.
+    """
+    victim = random.randrange(3) if number % 3 == 1 else await asyncio.to_thread(coordinator, cluster)
+    stopped = number % 3 == 2
+    if stopped:
+        cluster.stop(victim)
+    else:
+        cluster.kill9(victim)
     enough = max(answered.count, len(sender.sent)) + round(PER_S * random.uniform(1, 3))
     await answered.reaches(enough, GO_ON_S, nodes.tails)
-    # In this thread: a broker dies with the thread that started it.
-    cluster.restart(victim)
+    if stopped:
+        cluster.cont(victim)
+    else:
+        # In this thread: a broker dies with the thread that started it.
+        cluster.restart(victim)
     await asyncio.to_thread(cluster.wait_ready)
     await until(lambda: in_sync(cluster), GO_ON_S, "every partition has all its replicas again")
 

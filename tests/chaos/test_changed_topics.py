@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,12 +14,18 @@ from tests.checking.raw import EVENTS, MESSAGES, REPLIES, Topics, read_kafka
 from tests.load import KafkaSender, numbered, tally
 from tests.nodes import NodeProcess, Nodes
 from tests.process import run
+from tests.scale import FULL
 from tests.until import until
 
 PARTITIONS = 16
 SESSIONS = 40
 ADMIN_S = 30.0
 SAID_S = 60.0
+QUICK_TO_NOTICE = ("-X", "topic.metadata.refresh.interval.ms=3000")
+"""New partitions are looked for every 3 s in place of 5 minutes."""
+
+Cases = dict[str, tuple[Callable[[str], None], str]]
+"""What is done to the topics, and what the node says of it."""
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(240)]
 
@@ -35,22 +42,25 @@ def raise_partitions(broker: str, name: str) -> None:
     admin.create_partitions([NewPartitions(name, PARTITIONS + 8)])[name].result(ADMIN_S)
 
 
-@pytest.mark.parametrize(
-    ("change", "sentence"),
-    [
-        (lambda broker: make_again(broker, MESSAGES), "was deleted and made again"),
-        (lambda broker: make_again(broker, EVENTS), "was deleted and made again"),
-        (
-            lambda broker: raise_partitions(broker, MESSAGES),
-            "need the same number of partitions and would have: chat.messages 24",
-        ),
-    ],
-    ids=["commands made again", "events made again", "partitions raised"],
-)
-async def test_a_node_that_starts_on_changed_topics_says_so_and_answers_nothing(
-    tmp_path: Path, broker: str, change: Callable[[str], None], sentence: str
-) -> None:
-    sender = KafkaSender(broker)
+AGAIN = "was deleted and made again"
+AT_START: Cases = {
+    "commands made again": (lambda broker: make_again(broker, MESSAGES), AGAIN),
+    "partitions raised": (
+        lambda broker: raise_partitions(broker, MESSAGES),
+        "need the same number of partitions and would have: chat.messages 24",
+    ),
+    "events made again": (lambda broker: make_again(broker, EVENTS), AGAIN),
+}
+RUNNING: Cases = {
+    "commands made again": (lambda broker: make_again(broker, MESSAGES), AGAIN),
+    "events made again": (lambda broker: make_again(broker, EVENTS), AGAIN),
+    "partitions raised": (lambda broker: raise_partitions(broker, MESSAGES), "Put the old count back"),
+}
+
+
+@pytest.mark.parametrize("case", AT_START if FULL else ["events made again"])
+async def test_a_node_that_starts_on_changed_topics_says_so_and_answers_nothing(tmp_path: Path, broker: str, case: str) -> None:
+    sender, (change, sentence) = KafkaSender(broker), AT_START[case]
     with Nodes(tmp_path, broker) as nodes:
         node = nodes.add()
         await node.serves(PARTITIONS)
@@ -108,3 +118,36 @@ def refuses(node: NodeProcess, sentence: str) -> bool:
 def told(broker: str) -> Topics:
     """What the node has said to the world so far."""
     return read_kafka(broker, [EVENTS, REPLIES])
+
+
+@pytest.mark.parametrize("case", RUNNING if FULL else ["events made again", "partitions raised"])
+async def test_topics_that_change_under_a_running_node_are_refused_and_it_goes_on(
+    tmp_path: Path, broker: str, case: str
+) -> None:
+    """The partitions that cannot be served are named one by one; the node does not end, and no reply comes from nowhere."""
+    sender, (change, sentence) = KafkaSender(broker), RUNNING[case]
+    added = case == "partitions raised"
+    refused = range(PARTITIONS, PARTITIONS + 8) if added else range(PARTITIONS)
+    with Nodes(tmp_path, broker, *QUICK_TO_NOTICE) as nodes:
+        node = nodes.add()
+        await node.serves(PARTITIONS)
+        async with tally(broker) as answered:
+            await sender.send(numbered(SESSIONS, SESSIONS))
+            await answered.reaches(SESSIONS, 60)
+        before = read_kafka(broker, [REPLIES])
+        change(broker)
+        if not added:  # a node that has nothing to do need not look
+            await KafkaSender(broker).send(numbered(SESSIONS, SESSIONS))
+        await until(lambda: names(node, sentence) >= set(refused), SAID_S, "the node refuses", node.tail)
+        assert node.running
+        assert node.starts == 1
+        assert read_kafka(broker, [REPLIES]) == before
+        nodes.check_calm()
+
+
+def names(node: NodeProcess, sentence: str) -> set[int]:
+    """The partitions that the node says it does not serve, and why."""
+    said = (
+        re.match(r"partition (\d+) is not served: ", line["message"]) for line in node.said() if sentence in line["message"]
+    )
+    return {int(found[1]) for found in said if found}
