@@ -9,9 +9,14 @@ from tests.broker import Cluster, drop_topics, fresh_topics, require_kafka
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests that need Kafka stay on one worker: two would start two brokers each, and disturb each other's clocks."""
+    """Tests that need Kafka stay on one worker, those of tests/chaos, which mostly wait, on another: a broker each.
+
+    On more of them they would disturb each other's clocks.
+    """
     for item in items:
-        if item.get_closest_marker("kafka") is not None:
+        if item.path.parent.name == "chaos":
+            item.add_marker(pytest.mark.xdist_group("chaos"))
+        elif item.get_closest_marker("kafka") is not None:
             item.add_marker(pytest.mark.xdist_group("kafka"))
 
 

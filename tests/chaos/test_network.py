@@ -103,7 +103,11 @@ async def refuse(proxy: Proxy) -> None:
     await asyncio.sleep(LONG_S)
 
 
-TROUBLES: Final[tuple[Trouble, ...]] = (delay, cut, reset, hold_back, land_late, lose_acks, go_silent, refuse)
+TROUBLES: Final[tuple[Trouble, ...]] = (
+    (delay, cut, reset, hold_back, land_late, lose_acks, go_silent, refuse) * 3
+    if FULL
+    else (reset, hold_back, land_late, lose_acks, go_silent)
+)
 
 
 async def test_whatever_the_network_does_nothing_is_lost_doubled_or_taken_back(tmp_path: Path) -> None:
@@ -120,7 +124,7 @@ async def test_whatever_the_network_does_nothing_is_lost_doubled_or_taken_back(t
                 going = asyncio.create_task(sender.send_until(numbered(SESSIONS, 1_000_000), stop, PER_S))
                 talk = asyncio.create_task(client.talk_until("talk", stop))
                 async with in_background(client.read_along("talk"), *(client.read_along(f"s-{n}") for n in range(5))):
-                    for trouble in TROUBLES * (3 if FULL else 1):
+                    for trouble in TROUBLES:
                         await trouble(proxy)
                         proxy.calm()
                         await answered.reaches(len(sender.sent), GO_ON_S, nodes.tails)

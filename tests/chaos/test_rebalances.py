@@ -18,7 +18,7 @@ from tests.until import until
 PARTITIONS: Final = 16
 SESSIONS: Final = 30
 EVERY_S: Final = 3.0
-STORM_S: Final = 180.0 if FULL else 24.0
+STORM_S: Final = 180.0 if FULL else 15.0
 CALL_S: Final = 10 if FULL else 4
 NODES_MOST: Final = 4 if FULL else 3
 QUICK_TO_MISS: Final = ("-X", "session.timeout.ms=6000")
@@ -47,7 +47,7 @@ async def test_a_storm_of_rebalances_loses_and_doubles_nothing(tmp_path: Path, b
         checker = check(read_kafka(broker), sender.sent)
         nodes.check_calm()
     assert checker.report.answered == len(sender.sent)
-    assert checker.report.claims > 2 * PARTITIONS
+    assert checker.report.claims > PARTITIONS
 
 
 async def blow(nodes: Nodes) -> None:
