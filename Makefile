@@ -8,11 +8,11 @@ BIN := .venv/bin
 # Both names: newer pips read constraints for the build's own environment from the second one.
 INSTALL := PIP_CONSTRAINT=constraints.txt PIP_BUILD_CONSTRAINT=constraints.txt PIP_DISABLE_PIP_VERSION_CHECK=1 \
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt
-# Two workers for two cores. Tests that need Kafka stay together on one of them (tests/conftest.py), so that a run starts
-# one broker and not two; the other worker does the rest meanwhile.
-PYTEST ?= $(BIN)/python -m pytest -n 2 --dist loadgroup
+# Three workers for two cores: tests/chaos mostly waits and has one for itself, tests that need Kafka stay together on another
+# (tests/conftest.py), so that a run starts two brokers and not three; the rest is done meanwhile.
+PYTEST ?= $(BIN)/python -m pytest -n 3 --dist loadgroup
 
-.PHONY: help up test kafka bench soak
+.PHONY: help up test kafka bench soak soak-real chaos
 .DEFAULT_GOAL := help
 
 help:
@@ -21,6 +21,8 @@ help:
 	@echo "make kafka   start an Apache Kafka broker at 127.0.0.1:9092 for trying out (needs java >= 17 and mvn)"
 	@echo "make bench   measure, on a broker of its own, and print one table (ARGS=--quick for a look)"
 	@echo "make soak    simulate crashes with ever new seeds, until Ctrl-C"
+	@echo "make chaos   kill, stop, cut off and starve real nodes and brokers, in full: about half an hour"
+	@echo "make soak-real  load a broker and two nodes for a while and watch memory and descriptors (ARGS='--minutes 60')"
 
 up: .venv/.stamp-up
 	@exec $(BIN)/chatstream up $(ARGS)
@@ -41,6 +43,13 @@ bench: .venv/.stamp-test
 # Starts at another seed each time; a seed that fails is printed.
 soak: .venv/.stamp-test
 	@$(BIN)/python -m tests.simulation --soak --seed $$(date +%s) $(ARGS)
+
+# The short form of the same tests is part of `make test`. One after the other: they watch clocks.
+chaos: .venv/.stamp-test
+	@CHATSTREAM_CHAOS=full $(BIN)/python -m pytest tests/chaos $(ARGS)
+
+soak-real: .venv/.stamp-test
+	@$(BIN)/python -m tests.chaos.soak $(ARGS)
 
 .venv/bin/python:
 	@test -n "$(PYTHON)" || { echo "chatstream needs Python 3.11 or newer; name one with PYTHON=..." >&2; exit 1; }
