@@ -4,12 +4,13 @@ import asyncio
 import json
 import re
 import urllib.request
+from pathlib import Path
 from typing import Any, Final
 
 from playwright.async_api import Browser, BrowserContext
 
-from tests.browser.conftest import PARTITIONS, Window
-from tests.nodes import NodeProcess
+from tests.browser.conftest import PARTITIONS, Window, chromium
+from tests.nodes import NodeProcess, Nodes
 
 HOSTILE: Final = """
 <img src=x onerror="window.broken=1"><script>window.broken=2</script>
@@ -89,7 +90,7 @@ async def test_a_message_for_later_is_shown_and_taken_back(window: Window) -> No
     await window.say("remind me")
     await window.sees("Will be sent")
     await page.get_by_text("Take back").click()
-    await page.get_by_text("Take back").wait_for(state="detached")
+    await window.sees("Taken back before it was sent")
 
 
 async def test_what_is_being_retried_is_told(window: Window) -> None:
@@ -131,6 +132,32 @@ async def test_windows_stay_in_step_while_the_node_dies_and_comes_back(
     await elsewhere.page.reload()
     await elsewhere.replies(3)
     assert await elsewhere.page.input_value("#composer") == "a draft"
+
+
+async def test_more_windows_than_a_browser_has_connections(window: Window, context: BrowserContext, node: NodeProcess) -> None:
+    windows = [window] + [Window(await context.new_page(), node.url) for _ in range(7)]
+    for number, one in enumerate(windows):
+        await one.go(f"/s/window-{number}")
+    for number, one in enumerate(windows):
+        await one.say(f"from {number}")
+    for number, one in enumerate(windows):
+        await one.sees(f"You said: from {number}")
+        assert one.complaints == []
+
+
+async def test_a_decision_is_asked_for_and_given(browser: Browser, tmp_path: Path) -> None:
+    chromium()
+    with Nodes(tmp_path, "", "--partitions", str(PARTITIONS)) as nodes:
+        node = nodes.add(responder="examples.asks_a_person:respond")
+        await node.serves(PARTITIONS)
+        window = await Window(await (await browser.new_context()).new_page(), node.url).go()
+        await window.say("buy 3 lamps")
+        await window.sees("A decision is needed: purchase")
+        assert await window.grave_findings() == []
+        await window.page.get_by_label("Comment").fill("with a green shade")
+        await window.page.get_by_role("button", name="Approve").click()
+        await window.sees("Bought: 3 × lamp")
+        assert window.complaints == []
 
 
 async def test_no_text_becomes_a_script(window: Window, node: NodeProcess) -> None:

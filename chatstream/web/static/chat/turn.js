@@ -47,6 +47,8 @@ function Standing({ item, place, chat }) {
       return html`<span class="standing"><${Icon} name="clock" size=${14} />${place > 1 ? `Waits, number ${place} in line` : "Next in line"}</span>${cancel({ turn: item.seq })}`;
     case "scheduled":
       return html`<span class="standing"><${Icon} name="clock" size=${14} />Will be sent ${whenDue(item.due)}</span>${cancel({ message_id: item.message_id })}`;
+    case "cancelled":
+      return item.due ? html`<span class="standing">Taken back before it was sent</span>` : null;
     case "refused":
       return html`<span class="standing is-bad">Was not taken when its time came: ${item.code || "refused"}</span>`;
     default:
