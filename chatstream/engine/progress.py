@@ -7,7 +7,7 @@ from typing import Final
 from msgspec.structs import replace
 
 from chatstream.core import codec
-from chatstream.core.events import AnyEvent, ApprovalRequested, MessageAccepted, StepCompleted, Terminal
+from chatstream.core.events import AnyEvent, ApprovalRequested, ContextCompacted, MessageAccepted, StepCompleted, Terminal
 from chatstream.core.head import Running
 from chatstream.core.ids import Seq, SessionId, Version
 from chatstream.core.limits import Limits
@@ -94,7 +94,7 @@ class Progress:
 
 
 def _changes_the_past(event: AnyEvent | None) -> bool:
-    """Is a summary no longer true that was made before this?"""
+    """Is a summary no longer true that was made before this, or no longer needed?"""
     if isinstance(event, MessageAccepted):
         return event.replaces > 0
-    return isinstance(event, Terminal) and event.version > 1
+    return isinstance(event, ContextCompacted) or (isinstance(event, Terminal) and event.version > 1)

@@ -16,6 +16,7 @@ from tests.simulation.life import Life, LifeLog
 from tests.simulation.plan import Fate
 from tests.simulation.responder import Call, Scripted
 from tests.simulation.rotting import RottingTables
+from tests.simulation.waiting import Got
 
 _INSTANT_S: Final = 1e-6
 """Less than anything takes: right before, or right after."""
@@ -30,6 +31,7 @@ class Host:
         self.lives = 0
         self.failures: list[BaseException] = []
         self.calls: list[Call] = []
+        self.gets: list[Got] = []
         self._broker = broker
         self._limits = limits
         self._seed = seed
@@ -79,7 +81,7 @@ class Host:
         return Node(
             log=log,
             tables=RottingTables(self._tables, self.rotten),
-            responder=Scripted(self.calls),
+            responder=Scripted(self.calls, self.gets, name),
             limits=self._limits,
             node_id=self.id,
             url=f"http://{self.id}",

@@ -269,4 +269,63 @@ MUTANTS: Final = (
         "if brought:\n        rows.append",
         "if not brought:\n        rows.append",
     ),
+    # What waits, and what is recorded on the way.
+    Mutant(
+        "a step is told before it is confirmed",
+        "engine.progress",
+        "self._waiting[session, event.seq] = done\n",
+        "self._waiting[session, event.seq] = lambda _: None\n            done(True)\n",
+    ),
+    Mutant(
+        "a recorded step is done again",
+        "engine.steps",
+        "if isinstance(event, kind):\n            return event",
+        "if isinstance(event, kind):\n            return None",
+    ),
+    Mutant(
+        "a parked turn may end by what its code says",
+        "engine.progress",
+        "if running is None or running.parked:",
+        "if running is None:",
+        "engine_steps.py::test_what_code_says_that_goes_on_without_an_answer_is_dropped",
+    ),
+    Mutant(
+        "a parked turn's call goes on",
+        "engine.progress",
+        "self._around.stop(event.session)",
+        "pass",
+        "engine_steps.py::test_a_question_parks_its_turn_and_ends_its_call_when_it_is_confirmed",
+    ),
+    Mutant(
+        "a decision does not let the turn go on",
+        "core.session",
+        'return _with_running(session, event, parked="")',
+        "return _moved(session, event)",
+    ),
+    Mutant(
+        "what was taken back is sent all the same",
+        "engine.timers",
+        "if find_scheduled(slot.head, seq) is None:",
+        "if seq < 0:",
+        "engine_timers.py::test_what_was_taken_back_is_not_sent",
+    ),
+    Mutant(
+        "messages are sent before their time",
+        "engine.timers",
+        "if due > now or sent >= room",
+        "if sent >= room",
+    ),
+    Mutant(
+        "what is overdue is not sent at the start",
+        "engine.timers",
+        "self.behind = True\n        self.look()",
+        "pass",
+    ),
+    Mutant(
+        "summaries are recorded whatever happened since",
+        "engine.progress",
+        " and not any(map(_changes_the_past, since)):",
+        ":",
+        "engine_compacting.py::test_a_summary_that_is_no_longer_true_is_dropped",
+    ),
 )

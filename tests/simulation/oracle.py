@@ -11,23 +11,24 @@ from chatstream.core.ids import PartitionNo
 from chatstream.core.partitioner import partition_of
 from chatstream.log.port import Record, Topic
 from chatstream.log.simulated_broker import SimulatedBroker
+from tests.simulation.waiting import Waiting
+from tests.simulation.wrong import Wrong as Wrong
 
 TERMINAL = ("reply.completed", "reply.failed", "reply.cancelled")
 PUBLIC = (*TERMINAL, "message.refused")
 
 
-class Wrong(AssertionError):
-    """A guarantee does not hold. The message begins with its name, P1 to P9 or `answer`."""
-
-
 class Told(NamedTuple):
-    """An event that counts. input: offset of the command that caused it, -1 for none. owed: turns owed after it, in order."""
+    """An event that counts. input: offset of the command that caused it, -1 for none. owed: turns owed after it, in order;
+    later: messages that wait for their time then; parked: what the running turn waits for then."""
 
     offset: int
     value: bytes
     event: dict[str, Any]
     input: int
     owed: tuple[int, ...]
+    later: tuple[int, ...] = ()
+    parked: str = ""
 
 
 class Story:
@@ -40,6 +41,7 @@ class Story:
         self.owed: list[int] = []
         self.jumpers = 0
         self.versions: dict[int, int] = {}
+        self.waiting = Waiting()
 
 
 class Reading:
@@ -92,7 +94,7 @@ class Reading:
         where = f"{event['session']}/{event['seq']} at chat.events/{self.number}/{record.offset}"
         story = self.stories.setdefault(event["session"], Story())
         input_at = int(headers["input"].split(b":")[1]) if "input" in headers else -1
-        brought = event.get("message_id" if event["type"] == "message.accepted" else "command_id", "")
+        brought = _brought(event)
         if event["seq"] != len(story.told) + 1:
             raise Wrong(f"P6: {where} follows seq {len(story.told)} under the current claim")
         if input_at >= 0 and input_at <= story.last_input:
@@ -104,13 +106,26 @@ class Reading:
         if brought:
             story.ids[brought] = event["seq"]
         story.last_input = max(story.last_input, input_at)
-        _follow(story, event, where)
-        told = Told(record.offset, record.value or b"", event, input_at, tuple(story.owed))
+        taken_back = event["type"] == "reply.cancelled" and event["turn"] in story.waiting.later
+        story.waiting.follow(event, story.owed, where)
+        if not taken_back:
+            _follow(story, event, where)
+        waiting = story.waiting
+        told = Told(
+            record.offset, record.value or b"", event, input_at, tuple(story.owed), tuple(waiting.later), waiting.parked
+        )
         story.told.append(told)
         if event["type"] in PUBLIC:
             self.public.append(told)
         if input_at >= 0:
             self.by_input[input_at] = told
+
+
+def _brought(event: dict[str, Any]) -> str:
+    """The id that the event makes known."""
+    if event["type"] == "message.scheduled" or (event["type"] == "message.accepted" and not event.get("scheduled")):
+        return str(event.get("message_id", ""))
+    return "" if event["type"] == "message.accepted" else str(event.get("command_id", ""))
 
 
 def _follow(story: Story, event: dict[str, Any], where: str) -> None:
@@ -137,7 +152,7 @@ def _follow(story: Story, event: dict[str, Any], where: str) -> None:
 
 
 class Command(NamedTuple):
-    """An inbound record as the judge understands it. kind: message, cancel, garbage."""
+    """An inbound record as the judge understands it. kind: message, cancel, approve, garbage."""
 
     kind: str
     session: str = ""
@@ -164,13 +179,16 @@ def understand(record: Record, partition: int) -> Command:
         fields = json.loads(text)
     except ValueError:
         return Command("garbage")
-    name = fields.get("message_id", "") if fields.get("type") != "cancel" else fields.get("command_id", "")
+    kind = fields.get("type", "message")
+    name = fields.get("command_id" if kind in ("cancel", "approve") else "message_id", "")
     if name.startswith("k-"):
         return Command("garbage")
     name = name or f"k-{place}"
     if fields.get("type", "message") == "message" and fields.get("text"):
         return Command("message", session, name, fields["text"])
-    if fields.get("type") == "cancel":
+    if kind == "approve":
+        return Command("approve", session, name, fields["name"])
+    if kind == "cancel":
         return Command("cancel", session, name, "", fields.get("message_id", ""), fields.get("turn", 0))
     return Command("garbage")
 
@@ -197,6 +215,8 @@ class Oracle:
             for session, story in reading.stories.items():
                 if story.owed:
                     return f"{session} still owes turns {story.owed}"
+                if story.waiting.later:
+                    return f"{session} has still to send {sorted(story.waiting.later)}"
             if reading.public and reading.published < reading.public[-1].offset:
                 return f"published of {reading.number} is {reading.published}, the last is {reading.public[-1].offset}"
         return None
@@ -216,6 +236,11 @@ class Oracle:
         """The event that counts under that number."""
         story = self.readings[partition_of(session.encode(), self._broker.partitions)].stories.get(session)
         return None if story is None or not 0 < seq <= len(story.told) else story.told[seq - 1]
+
+    def recorded(self, session: str) -> dict[tuple[int, int, str], Any]:
+        """What steps and decisions of a session are in the log, by (turn, version, name)."""
+        story = self.readings[partition_of(session.encode(), self._broker.partitions)].stories.get(session)
+        return {} if story is None else story.waiting.recorded
 
     # -- P1 -------------------------------------------------------------------------------------------------------
 
@@ -262,11 +287,12 @@ class Oracle:
         """May the command have led to nothing? A known id, or a cancel of what was not owed when it was decided."""
         if command.id in story.ids and story.told[story.ids[command.id] - 1].input < at:
             return True
-        if command.kind != "cancel":
+        if command.kind == "message":
             return False
         first = max((seq for seq, told in enumerate(story.told, 1) if 0 <= told.input < at), default=0)
         last = min((seq for seq, told in enumerate(story.told) if told.input > at), default=len(story.told))
-        return any(not _names(story, command, seq) for seq in range(first, last + 1))
+        names = _names if command.kind == "cancel" else _decides
+        return any(not names(story, command, seq) for seq in range(first, last + 1))
 
     # -- P2 -------------------------------------------------------------------------------------------------------
 
@@ -293,18 +319,27 @@ def _judge_decision(where: str, command: Command, told: Told) -> None:
     if command.kind == "cancel":
         if event["type"] != "reply.cancelled" or event.get("by") != command.id:
             raise Wrong(f"P1: {where} {command} led to {event}")
-    elif event["type"] not in ("message.accepted", "message.refused") or event["message_id"] != command.id:
+    elif command.kind == "approve":
+        if event["type"] != "approval.decided" or event["name"] != f"{command.text}#1" or event["command_id"] != command.id:
+            raise Wrong(f"P1: {where} {command} led to {event}")
+    elif not event["type"].startswith("message.") or event["message_id"] != command.id or event.get("scheduled"):
         raise Wrong(f"P1: {where} {command} led to {event}")
-    elif event["type"] == "message.accepted" and event["text"] != command.text:
+    elif event["type"] != "message.refused" and event["text"] != command.text:
         raise Wrong(f"P1: {where} {command} led to another text: {event}")
 
 
 def _names(story: Story, command: Command, seq: int) -> bool:
-    """Does the cancel name a turn that is owed right after event `seq`?"""
-    owed = story.told[seq - 1].owed if seq else ()
+    """Does the cancel name a turn that is owed, or a message that waits, right after event `seq`?"""
+    owed, later = (story.told[seq - 1].owed, story.told[seq - 1].later) if seq else ((), ())
     if command.turn:
-        return command.turn in owed
+        return command.turn in owed or command.turn in later
     if command.target:
         target = story.ids.get(command.target, 0)
-        return 0 < target <= seq and target in owed
+        sent = story.waiting.sent.get(target, target)
+        return 0 < target <= seq and (target in later or sent in owed)
     return bool(owed)
+
+
+def _decides(story: Story, command: Command, seq: int) -> bool:
+    """Is what the command decides asked right after event `seq`?"""
+    return bool(seq) and story.told[seq - 1].parked == f"{command.text}#1"

@@ -10,7 +10,7 @@ import msgspec
 
 from chatstream.log.simulated_world import Faults
 
-Kind = Literal["text", "json", "cancel", "garbage"]
+Kind = Literal["text", "json", "cancel", "garbage", "approve"]
 Fate = Literal["same", "old", "none"]
 """The table a node finds when it starts again: as it left it, an earlier copy, or nothing."""
 Trouble = Literal["crash", "pause", "stop", "shuffle", "backup", "rot", "compact", "stranger", "rival"]
@@ -37,7 +37,8 @@ STEPS: Final = ("", "append", "acks", "write", "read", "records", "bounds", "ass
 class Send(msgspec.Struct, frozen=True):
     """A client's record. node: through that node's `submit`, -1: straight into the log. number: of the record, in its text.
 
-    astray: how many partitions further than it should it is put. script: what the responder does with it.
+    astray: how many partitions further than it should it is put. script: what the responder does with it. delay_s: when
+    it is to be sent.
     """
 
     at_s: float
@@ -52,6 +53,7 @@ class Send(msgspec.Struct, frozen=True):
     target: str = ""
     turn: int = 0
     garbage: int = 0
+    delay_s: float = 0.0
 
 
 class Mishap(msgspec.Struct, frozen=True):
@@ -143,7 +145,7 @@ def _sends(rng: Random, nodes: int, partitions: int, until_s: float) -> tuple[Se
 
 
 def _send(rng: Random, at_s: float, number: int, sessions: list[str], ids: list[str], nodes: int, partitions: int) -> Send:
-    kind: Kind = rng.choices(("text", "json", "cancel", "garbage"), (30, 50, 14, 6))[0]
+    kind: Kind = rng.choices(("text", "json", "cancel", "garbage", "approve"), (28, 48, 12, 6, 6))[0]
     via_node = kind in ("json", "cancel") and rng.random() < 0.5
     astray = rng.randrange(1, partitions) if partitions > 1 and not via_node and rng.random() < 0.15 else 0
     named = via_node or rng.random() < 0.5
@@ -160,15 +162,17 @@ def _send(rng: Random, at_s: float, number: int, sessions: list[str], ids: list[
         target=rng.choice(ids) if rng.random() < 0.4 else "",
         turn=rng.randrange(1, 6) if rng.random() < 0.2 else 0,
         garbage=rng.randrange(len(GARBAGE)),
+        delay_s=rng.choice((0.05, 0.5, 2.0, 8.0, 20.0)) if kind == "json" and rng.random() < 0.15 else 0.0,
     )
 
 
 def _script(rng: Random) -> str:
     """What the responder does with a message: see responder.py."""
     what = rng.choices(
-        ("echo", "slow", "drip", "flaky", "refuse", "raise", "empty", "never", "note"), (40, 18, 10, 8, 4, 3, 3, 3, 6)
+        ("echo", "slow", "drip", "flaky", "refuse", "raise", "empty", "never", "note", "steps", "ask", "deal"),
+        (35, 14, 8, 7, 4, 3, 3, 3, 6, 10, 4, 5),
     )[0]
-    if what in ("slow", "drip"):
+    if what in ("slow", "drip", "steps", "deal"):
         return f"{what} {rng.choice((0.05, 0.5, 2.0))}"
     return f"flaky {rng.choice((1, 2))}" if what == "flaky" else what
 

@@ -1,7 +1,8 @@
 """A model that does what the message says, so that every way in which a turn can go is met.
 
 Text: `<number> <script> [<argument>]`. echo: at once; slow S: after S seconds; drip S: three pieces, S between; flaky N:
-fails N times first; refuse, raise, empty, never: as they say; note: writes down the session's state.
+fails N times first; refuse, raise, empty, never: as they say; note: writes down the session's state; steps S: takes three
+steps of S seconds; ask: asks somebody; deal S: a step of S seconds, a question, and another step.
 """
 
 import asyncio
@@ -9,7 +10,8 @@ from collections.abc import AsyncIterator
 from typing import NamedTuple
 
 from chatstream.core.errors import ResponderError, ResponderRefused
-from chatstream.respond.port import Reply, Turn
+from chatstream.respond.port import Past, Reply, Turn
+from tests.simulation.waiting import Got
 
 
 class Call(NamedTuple):
@@ -21,11 +23,15 @@ class Call(NamedTuple):
 
 
 class Scripted:
-    """See above. calls: where every call is noted, in order."""
+    """See above. calls, gets: where every call is noted, and everything that a step or a decision gave. name: of this life."""
 
-    def __init__(self, calls: list[Call]) -> None:
+    def __init__(self, calls: list[Call], gets: list[Got], name: str) -> None:
         self.closed = False
         self._calls = calls
+        self._gets = gets
+        self._name = name
+        self._done = 0
+        self._summaries = 0
 
     async def respond(self, turn: Turn) -> AsyncIterator[str | Reply]:
         """See Responder."""
@@ -48,8 +54,38 @@ class Scripted:
             for _ in range(3):
                 yield "drop "
                 await asyncio.sleep(float(argument))
+        await self._on_the_way(turn, number, what, argument)
         if what != "empty":
             yield f"re {number} after {len(turn.history)}"
+
+    async def _on_the_way(self, turn: Turn, number: str, what: str, argument: str) -> None:
+        if what in ("steps", "deal"):
+            await self._step(turn, "one", float(argument))
+        if what in ("ask", "deal"):
+            decided = await turn.approval("ok", {"number": number})
+            self._gets.append(Got(turn.session, turn.seq, turn.version, "ok#1", decided.decision))
+        if what == "steps":
+            await self._step(turn, "one", float(argument), 2)
+        if what in ("steps", "deal"):
+            await self._step(turn, "two", float(argument))
+
+    async def _step(self, turn: Turn, name: str, seconds: float, use: int = 1) -> None:
+        value = await turn.step(name, lambda step: self._do(step.key, seconds))
+        self._gets.append(Got(turn.session, turn.seq, turn.version, f"{name}#{use}", value))
+
+    async def _do(self, key: str, seconds: float) -> str:
+        """Never the same twice, so that it shows which doing was recorded."""
+        await asyncio.sleep(seconds)
+        self._done += 1
+        return f"{key} by {self._name} as its {self._done}."
+
+    async def compact(self, past: Past) -> str:
+        """Every third time it fails."""
+        self._summaries += 1
+        await asyncio.sleep(0.3)
+        if self._summaries % 3 == 0:
+            raise ResponderError("no summary this time")
+        return f"{len(past.history)} in short"
 
     async def close(self) -> None:
         """See Responder."""

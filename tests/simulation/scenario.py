@@ -12,7 +12,7 @@ from chatstream.core.limits import Limits
 from chatstream.core.partitioner import partition_of
 from chatstream.log.port import Topic
 from chatstream.log.simulated import Faults, SimulatedBroker, SimulatedCrash
-from tests.simulation import watching
+from tests.simulation import waiting, watching
 from tests.simulation.host import Host
 from tests.simulation.life import watch_tasks
 from tests.simulation.oracle import Oracle, Wrong
@@ -27,11 +27,21 @@ LATEST_S: Final = 10.0
 LOOK_S: Final = 0.5
 
 LIMITS: Final = Limits(
-    attempts=3, chunk_wait_s=4.0, turn_s=10.0, retry_first_s=0.1, retry_most_s=1.0, append_s=6.0, resumes=3, waiting_turns=8
+    attempts=3,
+    chunk_wait_s=4.0,
+    turn_s=10.0,
+    retry_first_s=0.1,
+    retry_most_s=1.0,
+    append_s=6.0,
+    resumes=3,
+    waiting_turns=8,
+    prompt_tokens=70,
+    compact_rest_s=1.0,
 )
 TIGHT: Final = Limits(
     attempts=2, chunk_wait_s=2.0, turn_s=5.0, retry_first_s=0.1, retry_most_s=1.0, append_s=2.0, resumes=1, waiting_turns=2,
     calls=1, cached_sessions=1, unconfirmed_records=3, mark_s=0.3,
+    scheduled_messages=2, prompt_tokens=70, compact_rest_s=1.0, steps=2,
 )  # fmt: skip
 
 
@@ -53,6 +63,7 @@ class World:
         self.seen: watching.Seen = {}
         self.done = False
         self._rivals = 0
+        self._decided: set[tuple[str, int]] = set()
         self._armed: dict[str, list[tuple[int, str, Mishap]]] = {}
         self._chores: list[asyncio.Task[None]] = []
 
@@ -83,6 +94,7 @@ class World:
         watching.judge_seen(self.seen, self.oracle)
         watching.judge_calls(self.hosts, self.oracle)
         watching.judge_fit(self.oracle)
+        waiting.judge_got((got for host in self.hosts for got in host.gets), self.oracle.recorded)
         watching.judge_answers(self.asked, self.oracle, self.broker)
         watching.judge_tables(self.hosts, self.broker)
         watching.judge_leftovers(self.hosts)
@@ -118,11 +130,22 @@ class World:
                 if host.failures:
                     raise Wrong(f"P8: {host.id} cannot go on: {host.failures[0]!r}") from host.failures[0]
             unfinished = self.oracle.unfinished()
+            self._decide()
             if unfinished is None and all(task.done() for task in self._chores if task not in self._reading()):
                 return
             if self._loop.time() > deadline:
                 raise Wrong(f"P8: {SETTLE_S:g} s after the last fault: {unfinished or 'a request still waits'}")
             await asyncio.sleep(LOOK_S)
+
+    def _decide(self) -> None:
+        """Somebody has time at last for what is asked."""
+        for reading in self.oracle.readings:
+            for session, story in reading.stories.items():
+                name, at = story.waiting.parked, (session, story.waiting.asked_at)
+                if name and at not in self._decided:
+                    self._decided.add(at)
+                    fields = {"type": "approve", "name": name.split("#")[0], "decision": "approved"}
+                    self.broker.produce(Topic.MESSAGES, reading.number, session.encode(), json.dumps(fields).encode())
 
     def _reading(self) -> list["asyncio.Task[None]"]:
         return self._chores[: self.plan.readers]
@@ -154,7 +177,7 @@ class World:
         if send.kind == "cancel":
             command = Cancel(command_id=name, turn=Seq(send.turn), message_id=MessageId(send.target))
         else:
-            command = Message(command_id=name, message_id=name, text=_text(send), on_busy=send.on_busy)
+            command = Message(command_id=name, message_id=name, text=_text(send), on_busy=send.on_busy, delay_s=send.delay_s)
         asking = life.run(self._loop.create_task, node.submit(SessionId(send.session), command))
         while not asking.done() and not life.over:
             await asyncio.wait([asking], timeout=LOOK_S)
@@ -285,7 +308,11 @@ def _record(send: Send) -> tuple[bytes | None, bytes | None]:
     if send.kind == "cancel":
         fields: dict[str, object] = {"type": "cancel", "message_id": send.target, "turn": send.turn}
         return key, json.dumps(fields | ({"command_id": send.message_id} if send.message_id else {})).encode()
+    if send.kind == "approve":
+        fields = {"type": "approve", "name": "ok", "decision": ("approved", "rejected")[send.number % 2]}
+        return key, json.dumps(fields | ({"command_id": send.message_id} if send.message_id else {})).encode()
     fields = {"type": "message", "text": _text(send), "on_busy": send.on_busy}
+    fields |= {"delay_s": send.delay_s} if send.delay_s else {}
     return key, json.dumps(fields | ({"message_id": send.message_id} if send.message_id else {})).encode()
 
 

@@ -87,7 +87,7 @@ def _is_true(asked: Asked, oracle: Oracle, broker: SimulatedBroker) -> bool:
             told = oracle.event(session, seq)
             if told is None:
                 return False
-            name = told.event.get("message_id" if told.event["type"] == "message.accepted" else "command_id")
+            name = told.event.get("message_id" if told.event["type"].startswith("message.") else "command_id")
             same = isinstance(answer, Repeated) or not isinstance(command, Message) or told.event.get("text") == command.text
             return name == command.command_id and same
         case Refused("turn-in-progress" | "queue-full" as code):

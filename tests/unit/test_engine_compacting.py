@@ -51,6 +51,7 @@ def test_a_summary_is_recorded_while_a_turn_runs() -> None:
         [accepted(5), accepted(6, replaces=3)],
         [restarted(5, 1), completed(6, 1, version=2)],
         [erased(5)],
+        [compacted(5, 2)],
     ],
 )
 def test_a_summary_that_is_no_longer_true_is_dropped(since: list[AnyEvent]) -> None:
@@ -60,7 +61,7 @@ def test_a_summary_that_is_no_longer_true_is_dropped(since: list[AnyEvent]) -> N
 
 
 @pytest.mark.parametrize(
-    "since", [[accepted(5), completed(6, 5)], [restarted(5, 3)], [accepted(5), stepped(6, 5, "a#1"), compacted(7, 2)]]
+    "since", [[accepted(5), completed(6, 5)], [restarted(5, 3)], [accepted(5), stepped(6, 5, "a#1"), completed(7, 5)]]
 )
 def test_a_summary_is_recorded_whatever_else_happened_since(since: list[AnyEvent]) -> None:
     bench = Bench([*GIVEN, *since])
