@@ -265,9 +265,9 @@ MUTANTS: Final = (
     ),
     Mutant(
         "the table forgets which ids it knows",
-        "table.rows",
-        "if brought:\n        rows.append",
-        "if not brought:\n        rows.append",
+        "table.writes",
+        "        if named:\n            found.append",
+        "        if not named:\n            found.append",
     ),
     # What waits, and what is recorded on the way.
     Mutant(
