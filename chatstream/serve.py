@@ -83,7 +83,7 @@ async def serving(settings: Settings) -> AsyncIterator[Serving]:
         responder = make_responder()
         stack.push_async_callback(responder.close)
         node = Node(log=opened, tables=tables, responder=responder, limits=limits, node_id=node_id, url=settings.url(port))
-        app = make_app(node, limits=limits, settings=_web_settings(settings, spec))
+        app = make_app(node, limits=limits, settings=_web_settings(settings, spec), log=opened)
         http = HttpServer(app, settings.address.host, port, bound=listener)
         stack.push_async_callback(http.close)
         await node.start()

@@ -24,6 +24,7 @@ sse         server-sent events
 tokens      cursors
 conditional ETags
 history     the last hour, for the console
+letters     dead letters, for the console
 pages       the chat and the console: files of static/
 health      healthz, readyz, metrics
 metrics     counting requests

@@ -6,6 +6,8 @@ from aiohttp import web
 
 from chatstream.core.limits import Limits
 from chatstream.engine.desk import Desk
+from chatstream.engine.letters import DeadLetters
+from chatstream.log.port import Log
 from chatstream.web import (
     acting,
     cancelling,
@@ -14,6 +16,7 @@ from chatstream.web import (
     forking,
     health,
     history,
+    letters,
     listing,
     live,
     pages,
@@ -35,9 +38,13 @@ def _no_counters() -> Mapping[str, float]:
 
 
 def make_app(
-    desk: Desk, limits: Limits, settings: WebSettings | None = None, counters: EngineCounters = _no_counters
+    desk: Desk,
+    limits: Limits,
+    settings: WebSettings | None = None,
+    counters: EngineCounters = _no_counters,
+    log: Log | None = None,
 ) -> web.Application:
-    """The HTTP side of a node. counters: the engine's own numbers for /metrics."""
+    """The HTTP side of a node. counters: the engine's own numbers for /metrics. log: where its dead letters are read."""
     settings = settings or WebSettings()
     metrics = HttpMetrics()
     app = web.Application(
@@ -51,6 +58,9 @@ def make_app(
     app[history.HISTORY] = history.History(metrics)
     app.cleanup_ctx.append(history.sampling)
     app.add_routes(routes())
+    if log is not None:
+        app[letters.LETTERS] = DeadLetters(log)
+        app.add_routes(letters.routes())
     app.cleanup_ctx.append(opened_peers)
     app.on_shutdown.append(_end_waits)
     return app

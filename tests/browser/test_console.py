@@ -29,6 +29,8 @@ async def test_the_console_tells_what_a_session_is_doing(window: Window, node: N
     await window.sees('"blue"')
     assert get(f"{node.url}/v1/sessions/alice/state") == {"colour": "blue"}
     assert await window.grave_findings() == []
+    await page.get_by_role("link", name="Dead letters").click()
+    await window.sees("Every command so far could be taken.")
     await page.get_by_role("link", name="Node").click()
     await window.sees(f"Partitions served here: {PARTITIONS} of {PARTITIONS}")
     await page.get_by_role("link", name="alice").wait_for()

@@ -2,7 +2,8 @@
 
 import { html, render, useEffect, useState } from "../shared/dom.js";
 import { Logo } from "../shared/icons.js";
-import { node } from "../shared/node.js";
+import { can, node } from "../shared/node.js";
+import { LettersView } from "./letters.js";
 import { NodeView } from "./node.js";
 import { SessionView } from "./session.js";
 import { SessionsView } from "./sessions.js";
@@ -10,7 +11,7 @@ import { SessionsView } from "./sessions.js";
 /** Addresses: /console, /console/node, /console/sessions/alice, /console/sessions/alice/events. */
 function placeNow() {
   const [, , view, session, tab] = location.pathname.split("/").map(decodeURIComponent);
-  return { view: session ? "session" : view === "node" ? "node" : "sessions", session, tab: tab || "turns" };
+  return { view: session ? "session" : ["node", "letters"].includes(view) ? view : "sessions", session, tab: tab || "turns" };
 }
 
 function App() {
@@ -35,13 +36,15 @@ function App() {
   return html`
     <nav class="top" aria-label="Console">
       <a class="brand" href="/console"><${Logo} />Console</a>
-      ${tab("/console", "Sessions", place.view !== "node")}
+      ${tab("/console", "Sessions", place.view.startsWith("session"))}
       ${tab("/console/node", "Node", place.view === "node")}
+      ${can("GET /v1/console/dead-letters") && tab("/console/letters", "Dead letters", place.view === "letters")}
       <a href=${place.session ? `/s/${encodeURIComponent(place.session)}` : "/"}>Chat</a>
       <span class="faint">${node.id}</span>
     </nav>
     <main class="page">
       ${place.view === "sessions" && html`<${SessionsView} />`}
+      ${place.view === "letters" && html`<${LettersView} />`}
       ${place.view === "node" && html`<${NodeView} />`}
       ${place.view === "session" && html`<${SessionView} key=${place.session} session=${place.session} tab=${place.tab} />`}
     </main>`;

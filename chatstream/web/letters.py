@@ -1,0 +1,39 @@
+"""The dead letters, for the console: looked at, and produced again."""
+
+from typing import Final
+
+import msgspec
+from aiohttp import web
+
+from chatstream.core.ids import Offset
+from chatstream.engine.letters import DeadLetters
+from chatstream.web.conditional import NO_STORE
+from chatstream.web.problems import bad_field
+
+SHOWN: Final = 50
+LETTERS: Final = web.AppKey("letters", DeadLetters)
+
+
+def routes() -> list[web.RouteDef]:
+    """For an application that was given the log."""
+    return [
+        web.get("/v1/console/dead-letters", get_letters),
+        web.post("/v1/console/dead-letters/{offset}/redrive", post_redrive),
+    ]
+
+
+async def get_letters(request: web.Request) -> web.Response:
+    """The newest dead letters of the log, newest first."""
+    found = await request.app[LETTERS].newest(SHOWN)
+    return web.Response(
+        body=msgspec.json.encode({"data": found}), content_type="application/json", headers={"Cache-Control": NO_STORE}
+    )
+
+
+async def post_redrive(request: web.Request) -> web.Response:
+    """Produce one again: 202 once the log has it."""
+    asked = request.match_info["offset"]
+    if not (asked.isascii() and asked.isdecimal() and len(asked) <= 18):
+        raise bad_field("offset", "bad-parameter", "offset is the number that the list tells")
+    await request.app[LETTERS].redrive(Offset(int(asked)))
+    return web.Response(status=202, body=b"{}", content_type="application/json")
