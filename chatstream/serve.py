@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, closing
 from pathlib import Path
 from typing import Final
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -83,7 +84,7 @@ async def serving(settings: Settings) -> AsyncIterator[Serving]:
         responder = make_responder()
         stack.push_async_callback(responder.close)
         node = Node(log=opened, tables=tables, responder=responder, limits=limits, node_id=node_id, url=settings.url(port))
-        app = make_app(node, limits=limits, settings=_web_settings(settings, spec), log=opened)
+        app = make_app(node, limits=limits, settings=_web_settings(settings, spec, settings.url(port)), log=opened)
         http = HttpServer(app, settings.address.host, port, bound=listener)
         stack.push_async_callback(http.close)
         await node.start()
@@ -255,9 +256,11 @@ def _log_name(settings: Settings) -> str:
     return f"the embedded log in {settings.data}"
 
 
-def _web_settings(settings: Settings, model: str) -> WebSettings:
+def _web_settings(settings: Settings, model: str, url: str) -> WebSettings:
+    # Other nodes ask under the name that they were told.
+    names = {*settings.allow_host, urlsplit(url).hostname or ""} - {""}
     return WebSettings(
-        allowed_hosts=frozenset(name.lower() for name in settings.allow_host),
+        allowed_hosts=frozenset(name.lower() for name in names),
         allowed_origins=frozenset(settings.allow_origin),
         model=model,
     )

@@ -19,6 +19,7 @@ following   GET events as a stream
 live        GET live: events, and text while it is being said
 streaming   a response that goes on, and how it ends
 offsets     where a reader wants to begin
+proxy       passing a request on to the session's owner
 paging      a page of events for one who follows
 sse         server-sent events
 tokens      cursors

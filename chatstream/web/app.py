@@ -28,7 +28,7 @@ from chatstream.web.bodies import body_bytes_most
 from chatstream.web.boundary import Boundary
 from chatstream.web.metrics import HttpMetrics
 from chatstream.web.peers import opened_peers
-from chatstream.web.settings import DESK, LIMITS, REGISTRY, SETTINGS, EngineCounters, WebSettings
+from chatstream.web.settings import DESK, LIMITS, PASSED_ON, REGISTRY, SETTINGS, EngineCounters, WebSettings
 
 SESSION = "/v1/sessions/{session}"
 
@@ -54,6 +54,7 @@ def make_app(
     app[DESK] = desk
     app[LIMITS] = limits
     app[SETTINGS] = settings
+    app[PASSED_ON] = set()
     app[REGISTRY] = health.registry_of(desk, counters, metrics)
     app[history.HISTORY] = history.History(metrics)
     app.cleanup_ctx.append(history.sampling)

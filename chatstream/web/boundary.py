@@ -9,12 +9,13 @@ from typing import Final
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
-from chatstream.core.errors import ChatstreamError
+from chatstream.core.errors import ChatstreamError, NotOwner
 from chatstream.core.ids import ID_CHARS_MAX
 from chatstream.web import problems
 from chatstream.web.metrics import HttpMetrics
 from chatstream.web.origin import Doorkeeper
 from chatstream.web.problems import Problem
+from chatstream.web.proxy import pass_on
 from chatstream.web.settings import HELD, REQUEST_ID, WebSettings
 
 log = logging.getLogger(__name__)
@@ -48,7 +49,10 @@ class Boundary:
         request[REQUEST_ID] = request_id
         try:
             self._doorkeeper.check(request.headers.get("Host"), request.headers.get("Origin"))
-            answer = await handler(request)
+            try:
+                answer = await handler(request)
+            except NotOwner as error:
+                answer = await pass_on(request, error)
         except Problem as problem:
             answer = problems.response(problem, request_id)
         except ChatstreamError as error:

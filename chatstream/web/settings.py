@@ -51,6 +51,8 @@ class WebSettings(msgspec.Struct, frozen=True, kw_only=True):
 DESK: Final = web.AppKey("desk", Desk)
 LIMITS: Final = web.AppKey("limits", Limits)
 SETTINGS: Final = web.AppKey("settings", WebSettings)
+PASSED_ON: Final = web.AppKey("passed_on", set[int])
+"""Requests that are with another node now, by id()."""
 REGISTRY: Final = web.AppKey("registry", CollectorRegistry)
 
 HELD: Final = web.RequestKey("held", bool)

@@ -10,6 +10,7 @@ from aiohttp import ClientSession
 
 from chatstream.core.limits import Limits
 from chatstream.web.app import make_app
+from chatstream.web.proxy import PASSED_ON_BY
 from chatstream.web.server import HttpServer
 from chatstream.web.settings import WebSettings
 from tests.web.fake_desk import FakeDesk
@@ -53,7 +54,8 @@ async def start(desk: FakeDesk, limits: Limits, settings: WebSettings) -> AsyncI
     server = HttpServer(make_app(desk, limits, settings, lambda: {"turns_completed": 7.0}), "127.0.0.1", 0)
     await server.start()
     try:
-        async with ClientSession(f"http://127.0.0.1:{server.port}") as client:
+        # As another node asks: what is not this one's is refused and not passed on. test_proxy asks as everyone else does.
+        async with ClientSession(f"http://127.0.0.1:{server.port}", headers={PASSED_ON_BY: "node-0"}) as client:
             yield client
     finally:
         await server.close()

@@ -370,7 +370,7 @@ async def test_a_slow_window_is_told_so_and_goes_on_where_it_was(
     desk: FakeDesk, limits: Limits, settings: WebSettings, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("INFO")
-    settings = replace(settings, sse=replace(settings.sse, write_s=0.05, write_grace_s=10.0))
+    settings = replace(settings, sse=replace(settings.sse, write_s=1.0, write_grace_s=30.0))
     async with start(desk, limits, settings) as client:
         model = Model(desk)
         await send(client, "hello")
