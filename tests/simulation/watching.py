@@ -147,7 +147,7 @@ def _judge_table(host: Host, number: PartitionNo, broker: SimulatedBroker) -> No
     wanted = _rows(fresh.copy(), number)
     if projection.alarms:
         raise Wrong(f"P4: folding partition {number} from scratch raised {projection.alarms} alarms")
-    _forget_compacted(found, wanted, broker, number)
+    _forget_compacted(found, wanted, broker, number, stop)
     if found != wanted:
         differing = sorted(key for key in found.keys() | wanted.keys() if found.get(key) != wanted.get(key))
         raise Wrong(
@@ -157,10 +157,11 @@ def _judge_table(host: Host, number: PartitionNo, broker: SimulatedBroker) -> No
 
 
 def _forget_compacted(
-    found: dict[bytes, bytes], wanted: dict[bytes, bytes], broker: SimulatedBroker, number: PartitionNo
+    found: dict[bytes, bytes], wanted: dict[bytes, bytes], broker: SimulatedBroker, number: PartitionNo, stop: Offset
 ) -> None:
     """A table may remember ghosts that the broker has compacted away since: strangers do not keep to unique keys."""
-    there = {record.key for record in broker.records(Topic.EVENTS, number) if record.value is not None}
+    records = broker.records(Topic.EVENTS, number)
+    there = {record.key for record in records if record.value is not None and record.offset < stop}
     for key in [key for key in found if key.startswith(rows.GHOST) and key not in wanted]:
         if key.removeprefix(rows.GHOST).split(b"/", 1)[1] not in there:
             del found[key]
