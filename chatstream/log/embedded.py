@@ -4,6 +4,7 @@ embedded            EmbeddedLog: opening, closing, retention
 embedded_files      RocksDB beneath it
 embedded_journal    the one writer: batches, acks, what readers may see
 embedded_producer   producers and readers
+embedded_compaction removing what has a tombstone
 embedded_group      the one member of the group
 """
 
@@ -17,6 +18,7 @@ from typing import Final
 from chatstream.core.errors import LogUnavailable
 from chatstream.core.ids import Offset, PartitionNo
 from chatstream.core.limits import MIB
+from chatstream.log.embedded_compaction import Compaction
 from chatstream.log.embedded_files import RocksFiles
 from chatstream.log.embedded_group import EmbeddedGroup
 from chatstream.log.embedded_journal import Journal, Partition
@@ -57,6 +59,7 @@ class EmbeddedLog:
     ) -> None:
         self.files = RocksFiles(path, partitions)
         self._journal = Journal(self.files, fsync, now_ms)
+        self._compaction = Compaction(self._journal, self.files)
         self._retention_s = retention_s
         self._queue_records = queue_records
         self._queue_bytes = queue_bytes
@@ -120,6 +123,10 @@ class EmbeddedLog:
                     more = self._remove_some(partition, before_ms)
                     await asyncio.sleep(0)
 
+    async def compact(self) -> None:
+        """Remove from chat.events what has a tombstone, once over all partitions. Raises LogUnavailable."""
+        await self._compaction.run()
+
     def _remove_some(self, partition: Partition, before_ms: int) -> bool:
         """From the first record on, as Kafka does; True when there may be more."""
         start = partition.start
@@ -141,4 +148,5 @@ class EmbeddedLog:
             # A broken log says so where it is used; here it is tried again with the next round.
             with contextlib.suppress(LogUnavailable):
                 await self.remove_old()
+                await self.compact()
             await asyncio.sleep(RETENTION_EVERY_S)

@@ -6,7 +6,7 @@ after `sync` a loss of power loses nothing either.
 """
 
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Final
@@ -48,6 +48,8 @@ _TOPIC_BYTE: Final = {
 _META: Final = b"\x00meta"
 _START: Final = b"\x00start/"
 _COMMIT: Final = b"\x00commit/"
+_TOMBSTONE: Final = b"\x00tombstone/"
+"""And a place and offset: the key of a record without value, as long as there may be earlier ones of that key."""
 _ONE_PARTITION: Final = (Topic.DEAD_LETTERS, Topic.OWNERS)
 
 _LOCKED: Final = ("While lock file", "lock hold by current process")
@@ -134,6 +136,8 @@ class RocksFiles:
         for place, record in records:
             row = _Row(record.at_ms, record.key, record.value, record.headers)
             batch.put(_key(place, record.offset), _encoder.encode(row))
+            if record.value is None and record.key is not None and place[0] is Topic.EVENTS:
+                batch.put(_TOMBSTONE + _key(place, record.offset), record.key)
         with self._translated:
             self._opened().write(batch)
 
@@ -169,6 +173,43 @@ class RocksFiles:
         batch.put(_START + _prefix(place), start.to_bytes(8, "big"))
         with self._translated:
             self._opened().write(batch)
+
+    def tombstones(self, place: Place, stop: int, most: int) -> dict[Offset, bytes]:
+        """Tombstones before `stop` whose work is not done, the first `most`: offset to key."""
+        found: dict[Offset, bytes] = {}
+        prefix = _TOMBSTONE + _prefix(place)
+        bounded = ReadOptions()
+        bounded.set_iterate_upper_bound(_TOMBSTONE + _key(place, stop))
+        with self._translated:
+            cursor = self._opened().iter(bounded)
+            cursor.seek(prefix)
+            while len(found) < most and cursor.valid():
+                found[Offset(_offset(cursor.key()[len(_TOMBSTONE) :]))] = cursor.value()
+                cursor.next()
+            cursor.status()
+        return found
+
+    def remove(self, place: Place, offsets: Iterable[int]) -> None:
+        """Remove single records, and what is noted of them if they are tombstones; offsets go on as if they were there.
+
+        Never the last one: it says where the end is.
+        """
+        batch = WriteBatch(raw_mode=True)
+        for offset in offsets:
+            batch.delete(_key(place, offset))
+            batch.delete(_TOMBSTONE + _key(place, offset))
+        with self._translated:
+            self._opened().write(batch)
+
+    def scour(self, place: Place) -> None:
+        """Have removed bytes gone from the disk too. Called from another thread: it takes its time, without the GIL."""
+        with self._translated:
+            self._opened().compact_range(_key(place, 0), _prefix(place) + b"\xff" * 9)
+
+    def hurry(self) -> None:
+        """Give up a `scour` that is under way; the files have to be closed soon after."""
+        with self._translated:
+            self._opened().cancel_all_background(False)
 
     def commit(self, offsets: Mapping[PartitionNo, Offset]) -> None:
         """Note how far chat.messages was used."""

@@ -50,7 +50,7 @@ class Faults(msgspec.Struct, frozen=True, kw_only=True):
 class PartitionLog:
     """The records of one partition. watchers: called once, at the next record or hole."""
 
-    __slots__ = ("end", "offsets", "records", "start", "watchers")
+    __slots__ = ("_cleaned", "end", "offsets", "records", "start", "watchers")
 
     def __init__(self) -> None:
         self.records: list[Record] = []
@@ -58,6 +58,7 @@ class PartitionLog:
         self.start = Offset(0)
         self.end = Offset(0)
         self.watchers: list[Callable[[], None]] = []
+        self._cleaned = 0
 
     def append(self, key: bytes | None, value: bytes | None, headers: Headers, at_ms: int) -> Offset:
         """Land a record; watchers are woken by `wake`, once for many."""
@@ -100,9 +101,11 @@ class PartitionLog:
         self.end = Offset(min(self.end, end))
 
     def compact(self) -> None:
-        """Keep the last record of each key, all without key, and always the last one."""
+        """Keep the last record of each key, all without key, and always the last one. Tombstones go with the next time."""
         last = {record.key: record.offset for record in self.records}
         kept = [record for record in self.records if record.key is None or last[record.key] == record.offset]
+        spent, self._cleaned = self._cleaned, self.end
+        kept = [one for one in kept if one.value is not None or one.offset >= spent or one.offset == self.end - 1]
         self.records, self.offsets = kept, [record.offset for record in kept]
 
 

@@ -32,6 +32,9 @@ class World(Protocol):
     async def make_hole(self, partition: PartitionNo) -> bool:
         """Append one record to chat.messages and leave an offset free behind it; False where there are no holes."""
 
+    async def compact(self) -> bool:
+        """Compact chat.events now; False where this cannot be arranged here."""
+
     async def fail_appends(self) -> bool:
         """From now on appends fail with an unknown outcome; False where this cannot be arranged here."""
 
@@ -52,6 +55,11 @@ class SimulatedWorld:
     async def make_hole(self, partition: PartitionNo) -> bool:
         self.broker.produce(Topic.MESSAGES, partition, b"key", b"before the hole")
         self.broker.log(Topic.MESSAGES, partition).skip(1)
+        return True
+
+    async def compact(self) -> bool:
+        for number in range(PARTITIONS):
+            self.broker.log(Topic.EVENTS, PartitionNo(number)).compact()
         return True
 
     async def fail_appends(self) -> bool:
@@ -77,6 +85,11 @@ class EmbeddedWorld:
 
     async def make_hole(self, partition: PartitionNo) -> bool:  # noqa: ARG002 - there are no holes
         return False
+
+    async def compact(self) -> bool:
+        assert self._log is not None
+        await self._log.compact()
+        return True
 
     async def fail_appends(self) -> bool:
         def write(records: Sequence[Any]) -> None:
@@ -106,6 +119,9 @@ class KafkaWorld:
     async def make_hole(self, partition: PartitionNo) -> bool:
         await asyncio.to_thread(self._commit_one, partition)
         return True
+
+    async def compact(self) -> bool:
+        return False  # it takes its time and settings of its own: see test_erasure_kafka.py
 
     async def fail_appends(self) -> bool:
         return False

@@ -263,6 +263,38 @@ async def test_a_position_moves_over_a_hole_at_the_end(world: World, log: Log) -
     await reader.close()
 
 
+async def put(log: Log, *pairs: tuple[bytes, bytes | None]) -> None:
+    """Append these keys and values to chat.events, and wait for their acks."""
+    acks = Acks()
+    producer = log.open_producer(acks)
+    for number, (key, value) in enumerate(pairs):
+        producer.append(Topic.EVENTS, P0, key, value, (), number)
+    await acks.count(len(pairs))
+    await producer.close(WAIT_S)
+
+
+async def test_a_tombstone_is_read_as_a_record_without_value(log: Log) -> None:
+    await put(log, (b"s/1", b"one"), (b"s/1", None))
+    assert [(record.key, record.value) for record in await everything(log)][-1] == (b"s/1", None)
+
+
+async def test_compaction_removes_what_a_tombstone_stands_behind_and_nothing_else(world: World, log: Log) -> None:
+    await put(log, (b"s/1", b"one"), (b"t/1", b"two"), (b"s/2", b"three"), (b"s/1", None), (b"t/2", b"four"), (b"s/2", None))
+    if not await world.compact():
+        pytest.skip("this log is compacted in its own time")
+    found = [(record.offset, record.value) for record in await everything(log) if record.value is not None]
+    assert found == [(1, b"two"), (4, b"four")]
+    assert await log.bounds(Topic.EVENTS, P0) == (0, 6)
+    reader = log.open_reader(Topic.EVENTS, P0, Offset(2))
+    values: list[bytes | None] = []
+    while reader.position < 6:
+        values += [record.value for record in await reader.read(1, WAIT_S)]
+    assert [value for value in values if value] == [b"four"]
+    await put(log, (b"t/3", b"five"))
+    assert await world.compact()
+    assert [record.offset for record in await everything(log) if record.value is not None] == [1, 4, 6]
+
+
 async def test_readers_do_not_disturb_each_other(log: Log) -> None:
     await sent(log, 20)
     one, other = log.open_reader(Topic.EVENTS, P0, Offset(0)), log.open_reader(Topic.EVENTS, P0, Offset(10))
