@@ -19,7 +19,7 @@ from chatstream.core.errors import BadId, BadSettings, ChatstreamError
 from chatstream.core.ids import NodeId, message_id
 from chatstream.engine.node import Node
 from chatstream.log.kafka_watchdog import LOOKS, Watchdog, end_process
-from chatstream.log.port import Log
+from chatstream.log.port import Log, Topic
 from chatstream.respond import loading
 from chatstream.settings import Address, Settings
 from chatstream.table.rocks import RocksTableStore
@@ -32,6 +32,9 @@ log = logging.getLogger(__name__)
 NODE_ID_FILE: Final = "node-id"
 TABLES: Final = "tables"
 LOG: Final = "log"
+TOPICS_WAIT_S: Final = 10.0
+"""A broker that runs hears of a new topic within a second; one that is just being made leader of it takes some more."""
+TOPICS_LOOK_S: Final = 0.2
 LOOP_STUCK_S: Final = 30.0
 """Longest time the event loop may stand still, as when somebody's model code blocks it: Kafka's heartbeats go on from a thread
 of their own, so the partitions would stay here and nobody would be answered."""
@@ -101,9 +104,22 @@ async def opened_log(settings: Settings, node_id: NodeId) -> AsyncIterator[Log]:
         await asyncio.to_thread(_ready_topics, settings)
     await opened.open()
     try:
+        if settings.bootstrap_servers:
+            await until_topics_known(opened)
         yield opened
     finally:
         await opened.close()
+
+
+async def until_topics_known(opened: Log, wait_s: float = TOPICS_WAIT_S) -> None:
+    """Wait until the log knows all its topics: of several brokers the one that answers it may hear of new ones last.
+
+    Returns after wait_s all the same: what is missing then is said where it is needed.
+    """
+    loop = asyncio.get_running_loop()
+    deadline_s = loop.time() + wait_s
+    while not set(Topic) <= set(await opened.identify()) and loop.time() < deadline_s:  # noqa: ASYNC110  # a broker has no event
+        await asyncio.sleep(TOPICS_LOOK_S)
 
 
 def _ready_topics(settings: Settings) -> None:

@@ -11,7 +11,7 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from tests.simulation.plan import Mishap, Plan, draw
+from tests.simulation.plan import Mishap, Plan, Send, draw
 from tests.simulation.scenario import run
 
 DAY_S: Final = 86_400.0
@@ -24,14 +24,23 @@ def day(seed: int, hours: float = 24.0) -> Plan:
     """Bursts of messages and the mishaps of as many seeds as fit, spread over the hours."""
     rng, end_s = Random(f"day {seed}"), hours * 3_600.0
     quiet = replace(draw(seed), nodes=NODES, partitions=2, tight=False, readers=1, sends=(), mishaps=(), end_s=end_s)
-    sends, mishaps, at_s, part = [], [], 0.0, 0
+    sends: list[Send] = []
+    mishaps: list[Mishap] = []
+    at_s, part = 0.0, 0
     while at_s < end_s - 60.0:
         drawn = draw(1_000_000 * seed + part)
         sends += [
-            replace(send, at_s=at_s + send.at_s, number=len(sends) + place, node=min(send.node, NODES - 1), astray=send.astray % 2,
-                    session=f"{send.session}h{part // 10}", message_id=send.message_id and f"{send.message_id}p{part}")
+            replace(
+                send,
+                at_s=at_s + send.at_s,
+                number=len(sends) + place,
+                node=min(send.node, NODES - 1),
+                astray=send.astray % 2,
+                session=f"{send.session}h{part // 10}",
+                message_id=send.message_id and f"{send.message_id}p{part}",
+            )
             for place, send in enumerate(drawn.sends)
-        ]  # fmt: skip
+        ]
         mishaps += [_moved(mishap, at_s) for mishap in drawn.mishaps]
         at_s, part = at_s + rng.expovariate(1 / EVERY_S), part + 1
     return replace(quiet, sends=tuple(sends), mishaps=tuple(mishaps))

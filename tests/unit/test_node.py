@@ -9,11 +9,12 @@ import pytest
 from chatstream.core.claims import POS_HEADER
 from chatstream.core.commands import Cancel, Message
 from chatstream.core.errors import LogReplaced, PartitionRefused
-from chatstream.core.ids import InputPosition, MessageId, PartitionNo, SessionId
+from chatstream.core.ids import InputPosition, MessageId, NodeId, PartitionNo, SessionId
 from chatstream.core.limits import Limits
 from chatstream.engine.publishing import SOURCE_HEADER
 from chatstream.log.port import Record, Topic
-from chatstream.log.simulated import Faults, SimulatedBroker
+from chatstream.log.simulated import Faults, SimulatedBroker, SimulatedLog
+from chatstream.serve import until_topics_known
 from chatstream.table import rows
 from chatstream.table.memory import MemoryTableStore
 from tests.given import ALICE
@@ -158,6 +159,22 @@ async def test_a_call_that_is_left_when_the_writer_ends_is_no_death_of_the_proce
         await serving(node)
         assert rows.read_head(node.table(ALICE), ALICE).last_seq == 1  # no turn.resumed
         await until(lambda: len(model.calls) == 2)
+
+
+@virtual
+async def test_topics_that_a_broker_hears_of_late_are_waited_for() -> None:
+    broker = SimulatedBroker()
+    late = broker._ids.pop(Topic.OWNERS), broker._logs.pop(Topic.OWNERS)
+    opened = SimulatedLog(broker, NodeId("n0"))
+    await opened.open()
+    waiting = asyncio.create_task(until_topics_known(opened))
+    await asyncio.sleep(5.0)
+    assert not waiting.done()
+    broker._ids[Topic.OWNERS], broker._logs[Topic.OWNERS] = late
+    await asyncio.wait_for(waiting, 1.0)
+    del broker._ids[Topic.OWNERS], broker._logs[Topic.OWNERS]
+    await asyncio.wait_for(until_topics_known(opened), 11.0)  # whoever needs it says that it is missing
+    await opened.close()
 
 
 @virtual
