@@ -26,6 +26,7 @@ def test_topics_are_planned_made_and_checked(kafka: Cluster, tmp_path: Path) -> 
 
 
 def test_what_cannot_change_is_refused_with_exit_code_1(kafka: Cluster, tmp_path: Path) -> None:
+    drop_topics(kafka.bootstrap)
     run(["topics", "apply", "--bootstrap-server", kafka.bootstrap], tmp_path)
     declared = (Path(__file__).parents[2] / "topics.yaml").read_text()
     (tmp_path / "more.yaml").write_text(declared.replace("partitions: 16", "partitions: 32"))

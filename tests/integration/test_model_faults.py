@@ -85,6 +85,8 @@ FATES: Final[Mapping[str, Fate]] = {
     # A tool that nobody here has: what was said before it is kept.
     "memory-create": completed(stop_reason="tool_use"),
     "memory-view": completed(stop_reason="tool_use"),
+    "find-tables": completed(stop_reason="tool_use"),
+    "book-table": completed(stop_reason="tool_use"),
 }
 LASTING: Final = [name for name, fate in FATES.items() if fate.calls == ATTEMPTS]
 
