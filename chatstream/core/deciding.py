@@ -6,7 +6,7 @@ The rules of this file:
 - Any other command that cannot be followed leads to `Nothing`, with the reason.
 """
 
-from typing import Any, Literal, assert_never
+from typing import Any, Final, Literal, assert_never
 
 import msgspec
 
@@ -19,6 +19,7 @@ from chatstream.core.commands import (
     Erase,
     Fork,
     Message,
+    OnBusy,
     Regenerate,
     Retry,
     SetState,
@@ -43,6 +44,8 @@ from chatstream.core.ids import NO_ID, InputPosition, MessageId, Seq, Version
 from chatstream.core.limits import MIB
 from chatstream.core.state import cost_bytes, matches
 from chatstream.core.times import at_ms, rfc3339
+
+NO_SEQ: Final = Seq(0)
 
 
 class Duplicate(msgspec.Struct, frozen=True, gc=False):
@@ -151,29 +154,44 @@ def _decide_message(
     code = refusal_of(session, command.on_busy, context.waiting_turns)
     if code is not None:
         return _refused(session, command.message_id, context.now, code)
+    return _accepted(session, command, command.message_id, context, on_busy=command.on_busy)
+
+
+def _accepted(
+    session: Session,
+    said: Message | Edit,
+    message_id: MessageId,
+    context: Context,
+    on_busy: OnBusy = "enqueue",
+    replaces: Seq = NO_SEQ,
+) -> MessageAccepted:
     seq = Seq(session.last_seq + 1)
     return MessageAccepted(
         session=session.session,
         seq=seq,
         time=max(context.now, session.updated),
         turn=seq,
-        message_id=command.message_id,
-        text=command.text,
-        content=command.content,
-        user=command.user,
-        metadata=command.metadata,
-        on_busy=command.on_busy,
+        message_id=message_id,
+        text=said.text,
+        content=said.content,
+        user=said.user,
+        metadata=said.metadata,
+        on_busy=on_busy,
         input=_place(context),
+        replaces=replaces,
     )
 
 
 def refusal_of(session: Session, on_busy: str, waiting_turns: int) -> Literal["turn-in-progress", "queue-full"] | None:
     """Why a message is turned away in this state, None when it is not."""
-    if session.running is None:
-        return None
-    if on_busy == "reject":
+    if session.running is not None and on_busy == "reject":
         return "turn-in-progress"
-    return "queue-full" if len(session.queue) >= waiting_turns else None
+    return "queue-full" if _is_full(session, waiting_turns) else None
+
+
+def _is_full(session: Session, waiting_turns: int) -> bool:
+    """Is there no room for one more turn? While none runs there always is."""
+    return session.running is not None and len(session.queue) >= waiting_turns
 
 
 def _refused(session: Session, message_id: MessageId, now: str, code: Any) -> MessageRefused:
@@ -273,7 +291,7 @@ def _decide_again(session: Session, command: Retry | Regenerate, context: Contex
         return Nothing("turn-in-progress")
     if context.rewound:
         return Nothing("rewound")
-    if session.running is not None and len(session.queue) >= context.waiting_turns:
+    if _is_full(session, context.waiting_turns):
         return Nothing("queue-full")
     return TurnRestarted(
         session=session.session,
@@ -292,24 +310,11 @@ def _decide_edit(session: Session, command: Edit, context: Context) -> MessageAc
         code = "no-such-message"
     elif context.rewound:
         code = "rewound"
-    elif session.running is not None and len(session.queue) >= context.waiting_turns:
+    elif _is_full(session, context.waiting_turns):
         code = "queue-full"
     if code is not None:
         return _refused(session, command.command_id, context.now, code)
-    seq = Seq(session.last_seq + 1)
-    return MessageAccepted(
-        session=session.session,
-        seq=seq,
-        time=max(context.now, session.updated),
-        turn=seq,
-        message_id=command.command_id,
-        text=command.text,
-        content=command.content,
-        user=command.user,
-        metadata=command.metadata,
-        input=_place(context),
-        replaces=command.seq,
-    )
+    return _accepted(session, command, command.command_id, context, replaces=command.seq)
 
 
 def _decide_fork(session: Session, command: Fork, context: Context) -> SessionCreated | Nothing:

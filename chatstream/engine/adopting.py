@@ -17,17 +17,16 @@ from chatstream.core.claims import (
     Headers,
     Ownership,
     claim_record,
-    fold_record,
     mark_key,
     write_position,
 )
 from chatstream.core.codec import FORMAT
-from chatstream.core.errors import ChatstreamError, LogReplaced, LogUnavailable, OutcomeUnknown
+from chatstream.core.errors import ChatstreamError, LogReplaced, OutcomeUnknown
 from chatstream.core.ids import Epoch, InputPosition, NodeId, Offset, PartitionNo
 from chatstream.engine.changed import what_changed
+from chatstream.engine.claiming import fold_ownership
 from chatstream.log.port import Ack, Log, Producer, Topic, TopicIdentity
 
-READ_MOST: Final = 5_000
 READ_WAIT_S: Final = 30.0
 ACK_WAIT_S: Final = 30.0
 NODE: Final = NodeId("adopt")
@@ -93,7 +92,7 @@ async def _stopped(log_: Log, identity: dict[Topic, TopicIdentity]) -> list[_Fou
     hopeless: list[str] = []
     for number in map(PartitionNo, range(identity[Topic.EVENTS].partitions)):
         start, end = await log_.bounds(Topic.EVENTS, number)
-        owner = await _folded(log_, number, Ownership(), start, end)
+        owner = await fold_ownership(log_, number, Ownership(), start, end, READ_WAIT_S)
         changed = await what_changed(log_, number, owner, identity)
         if changed is not None and not changed.adoptable:
             hopeless.append(changed.sentence)
@@ -105,23 +104,6 @@ async def _stopped(log_: Log, identity: dict[Topic, TopicIdentity]) -> list[_Fou
     if not stopped:
         raise CannotAdopt("every partition can be served as its topics are: there is nothing to adopt")
     return stopped
-
-
-async def _folded(log_: Log, partition: PartitionNo, owner: Ownership, start: Offset, end: Offset) -> Ownership:
-    """The ownership, further by the records between two offsets: claims and what their records carry, no conversation."""
-    if start >= end:
-        return owner
-    reader = log_.open_reader(Topic.EVENTS, partition, start)
-    try:
-        while reader.position < end:
-            before = reader.position
-            for record in await reader.read(READ_MOST, READ_WAIT_S):
-                owner, _ = fold_record(owner, record.offset, record.key, record.value, record.headers)
-            if reader.position == before:
-                raise LogUnavailable(f"chat.events/{partition} gives nothing at offset {before}, it ends at {end}")
-    finally:
-        await reader.close()
-    return owner
 
 
 def _claim_for(found: _Found, identity: dict[Topic, TopicIdentity], fresh_id: str) -> Claim:
@@ -145,7 +127,7 @@ async def _take(log_: Log, producer: Producer, found: _Found, claim: Claim) -> N
         headers = ((CLAIM_HEADER, claim.name.encode()), (POS_HEADER, behind))
         landed = await _append(producer, number, mark_key(claim.name, 1), b"{}", headers)
     _, end = await log_.bounds(Topic.EVENTS, number)
-    owner = await _folded(log_, number, found.owner, found.end, Offset(max(end, landed + 1)))
+    owner = await fold_ownership(log_, number, found.owner, found.end, Offset(max(end, landed + 1)), READ_WAIT_S)
     if owner.generation != claim.generation:
         raise CannotAdopt(f"partition {number} was claimed by {owner.node} in the same moment: run it again")
 

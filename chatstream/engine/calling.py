@@ -11,6 +11,7 @@ from chatstream.core.events import AnyEvent, Blocks, MessageAccepted, Usage
 from chatstream.core.ids import Seq, SessionId, Version
 from chatstream.core.limits import Limits
 from chatstream.core.prompt import Said
+from chatstream.core.state import cost_bytes
 from chatstream.engine.outcomes import checked_usage
 from chatstream.engine.steps import Alive, Recording, Steps
 from chatstream.respond.port import Approval
@@ -155,7 +156,7 @@ class LiveState:
             raise BadInput(f"the value of {key!r} has a number that JSON does not know (nan or inf)")
         if len(raw) > self._limits.state_value_bytes:
             raise BadInput(f"the value of {key!r} has {len(raw)} bytes, at most {self._limits.state_value_bytes} are allowed")
-        size_bytes = self._size_bytes + _cost(key, raw) - _cost(key, self._raw(key))
+        size_bytes = self._size_bytes + cost_bytes(key, raw) - cost_bytes(key, self._raw(key))
         if size_bytes > self._limits.state_bytes:
             raise BadInput(f"the session's state would have {size_bytes} bytes, at most {self._limits.state_bytes} are allowed")
         self._size_bytes = size_bytes
@@ -163,7 +164,7 @@ class LiveState:
 
     def clear(self, key: str) -> None:
         _check_key(key)
-        self._size_bytes -= _cost(key, self._raw(key))
+        self._size_bytes -= cost_bytes(key, self._raw(key))
         self._changes[key] = None
 
     def keys(self) -> Sequence[str]:
@@ -184,10 +185,6 @@ def _check_key(key: str) -> None:
     if not key or len(key) > STATE_KEY_CHARS_MAX or "/" in key:
         raise BadInput(f"a state key is 1 to {STATE_KEY_CHARS_MAX} characters without '/'")
     codec.write_json(key)
-
-
-def _cost(key: str, raw: bytes | None) -> int:
-    return 0 if raw is None else len(key.encode()) + len(raw)
 
 
 def events_back(table: View, session: SessionId) -> Iterator[AnyEvent]:

@@ -158,23 +158,31 @@ async def _refuse_made_again(log_: Log, partition: PartitionNo, now: TopicIdenti
     Raises LogReplaced otherwise: chat.events was deleted and made again, and the table has what it had.
     """
     first, end = await log_.bounds(Topic.EVENTS, partition)
-    if first == 0 and (await _latest_owner(log_, partition, end, limits)).topics.get(Topic.EVENTS) == now.id:
-        return
+    if first == 0:
+        owner = await fold_ownership(log_, partition, Ownership(), Offset(0), end, limits.append_s)
+        if owner.topics.get(Topic.EVENTS) == now.id:
+            return
     raise LogReplaced(
         f"chat.events/{partition} is not the log that partition {partition} was served from ({why}), and it is not a whole "
         "one either: it was deleted and made again, or its beginning was. This node's table is kept as it is"
     )
 
 
-async def _latest_owner(log_: Log, partition: PartitionNo, end: Offset, limits: Limits) -> Ownership:
-    owner = Ownership()
-    reader = log_.open_reader(Topic.EVENTS, partition, Offset(0))
+async def fold_ownership(
+    log_: Log, partition: PartitionNo, owner: Ownership, start: Offset, end: Offset, wait_s: float
+) -> Ownership:
+    """The ownership, further by the records between two offsets: claims and what their records carry, no conversation.
+
+    Raises LogUnavailable when nothing comes for wait_s.
+    """
+    if start >= end:
+        return owner
+    reader = log_.open_reader(Topic.EVENTS, partition, start)
     try:
         while reader.position < end:
             before = reader.position
-            for record in await reader.read(READ_MOST, wait_s=limits.append_s):
-                if record.key is not None and record.key.startswith(CLAIM_KEY):
-                    owner, _ = fold_record(owner, record.offset, record.key, record.value, record.headers)
+            for record in await reader.read(READ_MOST, wait_s):
+                owner, _ = fold_record(owner, record.offset, record.key, record.value, record.headers)
             if reader.position == before:
                 raise LogUnavailable(f"chat.events/{partition} gives nothing at offset {before}, it ends at {end}")
     finally:

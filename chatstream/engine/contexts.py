@@ -58,22 +58,23 @@ class Contexts:
     def of(self, slot: Slot, command: AnyCommand, at: InputPosition, now: str, sent_ms: int) -> Context:
         """What a command for the slot's session is decided in. sent_ms: the time on its record. Raises TableBroken."""
         limits, known = self._limits, self._slots.seq_of(slot, command.command_id)
-        if isinstance(command, Message):
-            return Context(
-                input=at,
-                now=now,
-                known=known,
-                sent_ms=sent_ms,
-                waiting_turns=limits.waiting_turns,
-                scheduled_messages=limits.scheduled_messages,
-                delay_s=limits.delay_s,
-            )
-        bare = Context(input=at, now=now, known=known, waiting_turns=limits.waiting_turns, state_bytes=limits.state_bytes)
+        bare = Context(
+            input=at,
+            now=now,
+            known=known,
+            sent_ms=sent_ms,
+            waiting_turns=limits.waiting_turns,
+            scheduled_messages=limits.scheduled_messages,
+            delay_s=limits.delay_s,
+            state_bytes=limits.state_bytes,
+        )
         return bare if known is not None else self._with_rows(slot, command, bare)
 
     def _with_rows(self, slot: Slot, command: AnyCommand, bare: Context) -> Context:
         replace, session = msgspec.structs.replace, slot.head.session
         match command:
+            case Message() | Update() | Approve() | Erase():
+                return bare
             case Cancel():
                 target = self._slots.seq_of(slot, command.message_id) if command.message_id else None
                 return replace(bare, target=target, partial=self._said(session))
@@ -91,8 +92,6 @@ class Contexts:
                 return replace(bare, fork=fork.head, known=self._slots.seq_of(fork, command.command_id))
             case SetState() | ClearState():
                 return replace(bare, held=self.state_value(slot, command.key))
-            case Message() | Update() | Approve() | Erase():
-                return bare
             case _:
                 assert_never(command)
 

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from multidict import CIMultiDictProxy
 
 from chatstream.core import ids, inbound
-from chatstream.core.commands import AnyCommand, Cancel, Message
+from chatstream.core.commands import AnyCommand, Message
 from chatstream.core.errors import BadId
 from chatstream.core.ids import MessageId
 from chatstream.core.limits import Limits
@@ -48,11 +48,6 @@ def read_message(headers: CIMultiDictProxy[str], body: bytes, limits: Limits) ->
 
 
 _C = TypeVar("_C", bound=AnyCommand)
-
-
-def read_cancel(headers: CIMultiDictProxy[str], body: bytes, limits: Limits) -> Cancel:
-    """A body, which may be empty, as a cancel with an id. Raises as read_message does."""
-    return read_act(headers, body, limits, Cancel)
 
 
 def read_act(

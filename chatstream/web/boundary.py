@@ -16,11 +16,10 @@ from chatstream.web.metrics import HttpMetrics
 from chatstream.web.origin import Doorkeeper
 from chatstream.web.problems import Problem
 from chatstream.web.proxy import pass_on
-from chatstream.web.settings import HELD, REQUEST_ID, WebSettings
+from chatstream.web.settings import HELD, REQUEST_ID, REQUEST_ID_HEADER, WebSettings
 
 log = logging.getLogger(__name__)
 
-REQUEST_ID_HEADER: Final = "X-Request-Id"
 _ID_CHARS: Final = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._:@~-")
 
 

@@ -38,7 +38,7 @@ async def post_cancel(request: web.Request) -> web.Response:
     desk = app[DESK]
     session = session_id(request.match_info["session"])
     body = await bodies.read_body(request, BODY_BYTES_MOST)
-    command = bodies.read_cancel(request.headers, body, app[LIMITS])
+    command = bodies.read_act(request.headers, body, app[LIMITS], Cancel)
     answer = await submit(desk, app[SETTINGS], session, command)
     if isinstance(answer, Unnumbered):
         stored = Cancelled(session=session, command_id=command.command_id, seq=None, turn=None, reply=None)

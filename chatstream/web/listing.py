@@ -18,12 +18,11 @@ from chatstream.core.session import Session
 from chatstream.engine.desk import Desk
 from chatstream.table.listing import ListedStatus, Place, look, walk
 from chatstream.table.rows import inverted
-from chatstream.web.boundary import REQUEST_ID_HEADER
 from chatstream.web.conditional import NO_CACHE
 from chatstream.web.listing_query import NAMES, Asked, asked_of
 from chatstream.web.peers import PEERS, ask
 from chatstream.web.sessions import status_now
-from chatstream.web.settings import DESK, LIMITS, REQUEST_ID, SETTINGS
+from chatstream.web.settings import DESK, LIMITS, REQUEST_ID, REQUEST_ID_HEADER, SETTINGS
 from chatstream.web.tokens import list_cursor, place_of
 
 SLICE_ROWS: Final = 250

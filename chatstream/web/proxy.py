@@ -20,11 +20,10 @@ from chatstream.core.errors import NotOwner, TooManyReaders
 from chatstream.core.ids import PartitionNo
 from chatstream.web.peers import PEERS
 from chatstream.web.problems import Problem
-from chatstream.web.settings import DESK, HELD, LIMITS, PASSED_ON, REQUEST_ID, SETTINGS
+from chatstream.web.settings import DESK, HELD, LIMITS, PASSED_ON, REQUEST_ID, REQUEST_ID_HEADER, SETTINGS
 
 PASSED_ON_BY: Final = "Chatstream-Passed-On-By"
 """The id of the node that passed a request on; the owner answers it or refuses it, and passes it no further."""
-REQUEST_ID_HEADER: Final = "X-Request-Id"
 CONNECT_S: Final = 2.0
 SILENCE_S: Final = 75.0
 """Longest silence of an owner: a long poll or a wait lasts 55 s at most, streams have a heartbeat every 15 s."""

@@ -10,8 +10,8 @@ from aiohttp import web
 
 from chatstream.core.errors import BadSettings
 from chatstream.web import problems
-from chatstream.web.boundary import REQUEST_ID_HEADER
 from chatstream.web.problems import Problem
+from chatstream.web.settings import REQUEST_ID_HEADER
 
 log = logging.getLogger(__name__)
 

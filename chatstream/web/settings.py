@@ -58,3 +58,4 @@ REGISTRY: Final = web.AppKey("registry", CollectorRegistry)
 HELD: Final = web.RequestKey("held", bool)
 """On a request that waits on purpose: its time says nothing about how fast the node is."""
 REQUEST_ID: Final = web.RequestKey("request_id", str)
+REQUEST_ID_HEADER: Final = "X-Request-Id"
