@@ -92,6 +92,10 @@ library_logger = logging.getLogger("chatstream.log.librdkafka")
 
 
 def _worth_saying(record: logging.LogRecord) -> bool:
+    # What is fatal to librdkafka ends one client, which is thrown away and opened again; purging what is in flight is
+    # already fatal to it. Only the adapter can tell whether the node is lost, and says so itself.
+    if record.levelno > logging.WARNING and record.getMessage().startswith("FATAL "):
+        record.levelno, record.levelname = logging.WARNING, logging.getLevelName(logging.WARNING)
     # Said at every start of a producer; that we want the gapless guarantee is decided, and tested.
     return "enable.gapless.guarantee is experimental" not in record.getMessage()
 
