@@ -25,6 +25,8 @@ ID_CHARS_MAX: Final = 200
 RESERVED_PREFIX: Final = "k-"
 """Ids we make ourselves from a place in the log start so; nobody else's may."""
 
+_EATEN = (".", "..")
+"""By every HTTP client that normalises paths."""
 _ID = re.compile(rf"[A-Za-z0-9._:@~-]{{1,{ID_CHARS_MAX}}}")
 
 
@@ -60,9 +62,9 @@ def known_id(raw: str) -> MessageId:
 
 
 def state_key(raw: str) -> str:
-    """A key of the session's K/V state: 1 to 200 characters without `/`. Raises BadId."""
-    if not raw or len(raw) > ID_CHARS_MAX or "/" in raw or not raw.isprintable():
-        raise BadId(f"a state key is 1 to {ID_CHARS_MAX} printable characters without '/'")
+    """A key of the session's K/V state: 1 to 200 printable characters without `/`, not `.` or `..`. Raises BadId."""
+    if not raw or len(raw) > ID_CHARS_MAX or "/" in raw or not raw.isprintable() or raw in _EATEN:
+        raise BadId(f"a state key is 1 to {ID_CHARS_MAX} printable characters without '/', and not '.' or '..'")
     return raw
 
 
@@ -81,7 +83,6 @@ def place_id(partition: int, offset: int, generation: int = 0) -> MessageId:
 
 
 def _well_formed(raw: str, what: str) -> str:
-    # `.` and `..` would be eaten by every HTTP client that normalises paths.
-    if _ID.fullmatch(raw) is None or raw in (".", ".."):
+    if _ID.fullmatch(raw) is None or raw in _EATEN:
         raise BadId(f"a {what} is 1 to {ID_CHARS_MAX} characters of A-Z a-z 0-9 . _ : @ ~ - and not '.' or '..'")
     return raw

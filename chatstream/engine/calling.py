@@ -9,6 +9,7 @@ from chatstream.core import codec, prompt
 from chatstream.core.errors import BadInput, ResponderRefused
 from chatstream.core.events import AnyEvent, Blocks, MessageAccepted, Usage
 from chatstream.core.ids import Seq, SessionId, Version
+from chatstream.core.ids import state_key as checked_key
 from chatstream.core.limits import Limits
 from chatstream.core.prompt import Said
 from chatstream.core.state import cost_bytes
@@ -18,8 +19,6 @@ from chatstream.respond.port import Approval
 from chatstream.table import rows
 from chatstream.table.port import View
 from chatstream.table.reads import event_of
-
-STATE_KEY_CHARS_MAX: Final = 200
 
 
 class UnderWay(Protocol):
@@ -147,7 +146,7 @@ class LiveState:
         return self._table.get(rows.state_key(self._session, key))
 
     def set(self, key: str, value: Any) -> None:
-        _check_key(key)
+        checked_key(key)
         if value is None:
             self.clear(key)
             return
@@ -163,7 +162,7 @@ class LiveState:
         self._changes[key] = raw
 
     def clear(self, key: str) -> None:
-        _check_key(key)
+        checked_key(key)
         self._size_bytes -= cost_bytes(key, self._raw(key))
         self._changes[key] = None
 
@@ -179,12 +178,6 @@ class LiveState:
             return None, None
         changed = {key: None if raw is None else msgspec.json.decode(raw) for key, raw in self._changes.items()}
         return changed, self._size_bytes
-
-
-def _check_key(key: str) -> None:
-    if not key or len(key) > STATE_KEY_CHARS_MAX or "/" in key:
-        raise BadInput(f"a state key is 1 to {STATE_KEY_CHARS_MAX} characters without '/'")
-    codec.write_json(key)
 
 
 def events_back(table: View, session: SessionId) -> Iterator[AnyEvent]:
