@@ -1,7 +1,7 @@
 """`chatstream replay`: the tables, rebuilt from the log by the engine's own fold, and compared with the node's."""
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -9,10 +9,10 @@ import typer
 
 from chatstream.cli import flags
 from chatstream.core.errors import ChatstreamError
-from chatstream.core.ids import Offset, PartitionNo
+from chatstream.core.ids import Offset, PartitionNo, SessionId
 
 if TYPE_CHECKING:
-    from chatstream.log.port import Log
+    from chatstream.log.port import Log, Record
     from chatstream.settings import Settings
     from chatstream.table.port import Table, TableStore
 
@@ -76,8 +76,9 @@ async def _compare(log: "Log", kept: "TableStore", rebuilt: "TableStore", number
             print(f"partition {number}: the node has no table of it")
             return 0
         events = await fold_until(log, scratch, number, meta.next_offset)
+        erased = await erased_from(log, number, meta.next_offset)
         count, shown = 0, []
-        for line in differences(table, scratch):
+        for line in differences(table, scratch, erased):
             count += 1
             if count <= SHOWN_MOST:
                 shown.append(line)
@@ -114,9 +115,41 @@ async def fold_until(log: "Log", table: "Table", number: PartitionNo, stop: Offs
     return count
 
 
-def differences(kept: "Table", rebuilt: "Table") -> Iterator[str]:
-    """A line for each row that one of them lacks or has otherwise; rows that are the node's own are left out."""
-    left, right = _all_rows(kept), _all_rows(rebuilt)
+async def erased_from(log: "Log", number: PartitionNo, start: Offset) -> set[SessionId]:
+    """The sessions that were erased at `start` or behind it: compaction may have removed what a table before it has.
+
+    Raises LogStuck.
+    """
+    from chatstream.log.port import Topic
+
+    _, end = await log.bounds(Topic.EVENTS, number)
+    reader = log.open_reader(Topic.EVENTS, number, start)
+    erased: set[SessionId] = set()
+    try:
+        while reader.position < end:
+            before = reader.position
+            erased.update(filter(None, map(_erased_by, await reader.read(READ_MOST, READ_WAIT_S))))
+            if reader.position == before:
+                raise LogStuck(f"partition {number}: nothing to read at offset {before}, the log ends at {end}")
+    finally:
+        await reader.close()
+    return erased
+
+
+def _erased_by(record: "Record") -> SessionId | None:
+    from chatstream.core.claims import erased_by, session_of_key
+
+    if record.key is None or not (record.value is None or b'"session.erased"' in record.value):
+        return None
+    return erased_by(record.key, record.headers) if record.value is None else session_of_key(record.key)
+
+
+def differences(kept: "Table", rebuilt: "Table", erased: Collection[str] = ()) -> Iterator[str]:
+    """A line for each row that one of them lacks or has otherwise.
+
+    Rows that are the node's own, and those of `erased` sessions, are left out.
+    """
+    left, right = _all_rows(kept, erased), _all_rows(rebuilt, erased)
     mine, theirs = next(left, None), next(right, None)
     while mine is not None or theirs is not None:
         if theirs is None or (mine is not None and mine[0] < theirs[0]):
@@ -132,7 +165,12 @@ def differences(kept: "Table", rebuilt: "Table") -> Iterator[str]:
             mine, theirs = next(left, None), next(right, None)
 
 
-def _all_rows(table: "Table") -> Iterator[tuple[bytes, bytes]]:
+def _all_rows(table: "Table", erased: Collection[str]) -> Iterator[tuple[bytes, bytes]]:
     from chatstream.table import rows
 
-    return ((key, value) for key, value in table.scan(b"", b"\xff") if not key.startswith(rows.LOCAL))
+    # What an erased session's records said of offsets and positions is gone with them.
+    left_out = (*rows.LOCAL, rows.META) if erased else rows.LOCAL
+    for key, value in table.scan(b"", b"\xff"):
+        # A session's name stands between slashes in all its rows' keys, and has none itself.
+        if not key.startswith(left_out) and not any(part.decode(errors="replace") in erased for part in key.split(b"/")):
+            yield key, value
