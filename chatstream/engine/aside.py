@@ -36,12 +36,12 @@ def forward_headers(record: Record, partition: PartitionNo, at: InputPosition) -
 
 
 def dead_letter(
-    record: Record, partition: PartitionNo, why: BadCommand, value_bytes_most: int
+    record: Record, partition: PartitionNo, why: BadCommand, value_bytes_most: int, generation: int = 0
 ) -> tuple[bytes, bytes | None, Headers]:
     """Key, value and headers on chat.dead-letters. The value is the original, unless its session was erased.
 
-    Headers: reason, topic, partition, offset; key where there was one; cut and key-cut, the original sizes, where value or
-    key were cut.
+    Headers: reason, topic, partition, offset; generation, of the input, where it is above 0; key where there was one; cut and
+    key-cut, the original sizes, where value or key were cut.
     """
     value = None if why.reason == "session-erased" else record.value
     headers: list[tuple[str, bytes]] = [
@@ -50,6 +50,8 @@ def dead_letter(
         ("partition", b"%d" % partition),
         ("offset", b"%d" % record.offset),
     ]
+    if generation:
+        headers.append(("generation", b"%d" % generation))
     if record.key is not None:
         headers.append(("key", record.key[:KEY_BYTES_MAX]))
         if len(record.key) > KEY_BYTES_MAX:
@@ -92,7 +94,7 @@ class Aside:
 
     def bury(self, record: Record, at: InputPosition, why: BadCommand) -> None:
         """Produce a record's dead letter."""
-        letter = dead_letter(record, self._number, why, self._limits.dead_letter_bytes)
+        letter = dead_letter(record, self._number, why, self._limits.dead_letter_bytes, at.generation)
         self._produce(at, Topic.DEAD_LETTERS, PartitionNo(0), *letter)
 
     def _produce(

@@ -2,13 +2,16 @@
 
 import asyncio
 import base64
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import msgspec
 
 from chatstream.core.errors import BadCommand, OutcomeUnknown
-from chatstream.core.ids import Offset, PartitionNo
+from chatstream.core.ids import InputPosition, MessageId, Offset, PartitionNo
+from chatstream.core.partitioner import partition_of
+from chatstream.engine.aside import place_of
+from chatstream.engine.surroundings import FORWARDED_HEADER
 from chatstream.log.port import Ack, Log, Record, Topic
 
 PARTITION: Final = PartitionNo(0)
@@ -36,10 +39,11 @@ class Letter(msgspec.Struct, frozen=True):
 
 
 class DeadLetters:
-    """The dead letters of a log."""
+    """The dead letters of a log. partitions: how many chat.messages has, known once the node has looked."""
 
-    def __init__(self, log: Log) -> None:
+    def __init__(self, log: Log, partitions: Callable[[], int]) -> None:
         self._log = log
+        self._partitions = partitions
 
     async def newest(self, most: int) -> list[Letter]:
         """The newest, newest first. Raises LogUnavailable."""
@@ -47,16 +51,22 @@ class DeadLetters:
         start = Offset(max(first, end - most))
         return [_letter(record) for record in reversed(await self._read(start, end, most))]
 
-    async def redrive(self, offset: Offset) -> None:
-        """Produce a letter's command again, where it stood. Raises BadCommand when there is no such letter or it is not whole,
-        OutcomeUnknown when the log did not answer."""
+    async def redrive(self, offset: Offset) -> MessageId:
+        """Produce a letter's command again, as one that is forwarded from where it stood: it keeps its id, and however often
+        it is produced again it is taken once. Returns the id that it has from that place if it brought none.
+
+        Raises BadCommand when there is no such letter or it is not whole, OutcomeUnknown when the log did not answer.
+        """
         first, end = await self._log.bounds(Topic.DEAD_LETTERS, PARTITION)
         found = await self._read(offset, Offset(offset + 1), 1) if first <= offset < end else []
         if not found or found[0].offset != offset:
             raise BadCommand("no-such-letter", "there is no such dead letter, or none any more")
         if not _is_whole(found[0]):
             raise BadCommand("not-whole", "of this dead letter not all bytes were kept, so it cannot be produced again")
-        await self._produce(found[0])
+        told = dict(found[0].headers)
+        place = _place(told)
+        await self._produce(told["key"], found[0].value, place)
+        return place_of(PartitionNo(0), InputPosition(0, offset), place)
 
     async def _read(self, start: Offset, end: Offset, most: int) -> list[Record]:
         found: list[Record] = []
@@ -69,7 +79,7 @@ class DeadLetters:
             await reader.close()
         return [record for record in found if record.offset < end]
 
-    async def _produce(self, record: Record) -> None:
+    async def _produce(self, key: bytes, value: bytes | None, place: bytes) -> None:
         acked: asyncio.Future[Ack] = asyncio.get_running_loop().create_future()
 
         def on_acks(acks: Sequence[Ack]) -> None:
@@ -77,10 +87,9 @@ class DeadLetters:
                 acked.set_result(acks[0])
 
         producer = self._log.open_producer(on_acks)
-        told = dict(record.headers)
         try:
-            partition = PartitionNo(int(told["partition"]))
-            producer.append(Topic.MESSAGES, partition, told["key"], record.value, (), None)
+            home = partition_of(key, self._partitions())
+            producer.append(Topic.MESSAGES, home, key, value, ((FORWARDED_HEADER, place),), None)
             async with asyncio.timeout(APPEND_S):
                 ack = await acked
         except TimeoutError:
@@ -94,6 +103,12 @@ class DeadLetters:
 def _is_whole(record: Record) -> bool:
     told = dict(record.headers)
     return record.value is not None and "key" in told and not {"cut", "key-cut"} & told.keys()
+
+
+def _place(told: dict[str, bytes]) -> bytes:
+    """Where the command stood, as the header `forwarded` has it."""
+    generation = told.get("generation")
+    return b"%b/%b%b" % (told["partition"], b"" if generation is None else generation + b".", told["offset"])
 
 
 def _letter(record: Record) -> Letter:

@@ -60,7 +60,7 @@ def make_app(
     app.cleanup_ctx.append(history.sampling)
     app.add_routes(routes())
     if log is not None:
-        app[letters.LETTERS] = DeadLetters(log)
+        app[letters.LETTERS] = DeadLetters(log, lambda: desk.partitions)
         app.add_routes(letters.routes())
     app.cleanup_ctx.append(opened_peers)
     app.on_shutdown.append(_end_waits)

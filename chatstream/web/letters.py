@@ -31,9 +31,9 @@ async def get_letters(request: web.Request) -> web.Response:
 
 
 async def post_redrive(request: web.Request) -> web.Response:
-    """Produce one again: 202 once the log has it."""
+    """Produce one again: 202 once the log has it. id: what the command is called if it brought no id of its own."""
     asked = request.match_info["offset"]
     if not (asked.isascii() and asked.isdecimal() and len(asked) <= 18):
         raise bad_field("offset", "bad-parameter", "offset is the number that the list tells")
-    await request.app[LETTERS].redrive(Offset(int(asked)))
-    return web.Response(status=202, body=b"{}", content_type="application/json")
+    known_as = await request.app[LETTERS].redrive(Offset(int(asked)))
+    return web.Response(status=202, body=msgspec.json.encode({"id": known_as}), content_type="application/json")

@@ -22,7 +22,7 @@ export function LettersView() {
   };
   return html`
     <h1>Dead letters</h1>
-    <p class="faint">The newest commands that could not be taken. Producing one again makes a new command of the same bytes.</p>
+    <p class="faint">The newest commands that could not be taken. Mend the cause, then produce one again: it keeps its id, so it is taken once however often that is done.</p>
     <${Trouble} problem=${trouble ?? problem} />
     ${found && html`
       <${Grid} head=${HEAD} nothing="Every command so far could be taken."
