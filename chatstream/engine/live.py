@@ -18,19 +18,20 @@ take a quarter of a core at most."""
 
 
 class LiveAttempt:
-    """One attempt at a turn. parts: the pieces of text, in order, only ever added to.
+    """One attempt at a turn. parts: the pieces of text, in order, only ever added to. began_s: on the loop's clock.
 
     retry_at_s: when the next attempt begins, on the loop's clock, once this one has failed; else None. reason: its code;
     detail: for people.
     """
 
-    __slots__ = ("detail", "number", "parts", "reason", "retry_at_s", "turn", "version")
+    __slots__ = ("began_s", "detail", "number", "parts", "reason", "retry_at_s", "turn", "version")
 
-    def __init__(self, turn: Seq, version: Version, number: int) -> None:
+    def __init__(self, turn: Seq, version: Version, number: int, began_s: float = 0.0) -> None:
         self.turn: Final = turn
         self.version: Final = version
         self.number: Final = number
         self.parts: Final[list[str]] = []
+        self.began_s: Final = began_s
         self.retry_at_s: float | None = None
         self.reason = ""
         self.detail = ""
@@ -67,6 +68,10 @@ class Live:
     def of(self, session: SessionId) -> LiveAttempt | None:
         """The attempt under way or just ended, or the failed one before the next; None when there is none."""
         return self._running.get(session) or self.ended.get(session)
+
+    def running(self) -> list[tuple[SessionId, LiveAttempt]]:
+        """Every attempt under way or between two, the oldest turns first: at most Limits.calls."""
+        return list(self._running.items())
 
     # -- the engine's side ----------------------------------------------------------------------------------------
 

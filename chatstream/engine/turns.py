@@ -260,9 +260,10 @@ class Turns:
         """Call the model until it answers, refuses, or the turn's budget is spent."""
         while True:
             call.attempt += 1
-            call.live, call.size_bytes = LiveAttempt(call.job.turn, call.job.version, call.attempt), 0
-            self._feed.live.start(message.session, call.live)
             call.touched_s = self._loop.time()
+            call.live = LiveAttempt(call.job.turn, call.job.version, call.attempt, call.touched_s)
+            call.size_bytes = 0
+            self._feed.live.start(message.session, call.live)
             call.reason = None
             try:
                 return await self._attempt(call, message)

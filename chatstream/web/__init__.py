@@ -26,6 +26,7 @@ tokens      cursors
 conditional ETags
 history     the last hour, for the console
 letters     dead letters, for the console
+places      a session's head row, and where its events stand, for the console
 pages       the chat and the console: files of static/
 health      healthz, readyz, metrics
 metrics     counting requests

@@ -20,6 +20,7 @@ from chatstream.web import (
     listing,
     live,
     pages,
+    places,
     sending,
     sessions,
     state,
@@ -93,6 +94,7 @@ def routes() -> list[web.RouteDef]:
         web.head(SESSION + "/events", events.head_events),
         web.get(SESSION + "/live", live.get_live, allow_head=False),
         web.get("/v1/console/node", history.get_node),
+        web.get("/v1/console/sessions/{session}", places.get_places),
         *pages.routes(),
     ]
 

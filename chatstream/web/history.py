@@ -10,6 +10,7 @@ from typing import Final
 import msgspec
 from aiohttp import web
 
+from chatstream.core.ids import Seq, SessionId, Version
 from chatstream.engine.desk import Desk, PartitionStatus
 from chatstream.web.conditional import NO_STORE
 from chatstream.web.metrics import BUCKETS_S, HttpMetrics
@@ -32,13 +33,28 @@ class Sample(msgspec.Struct, frozen=True):
     readers: int
 
 
+class CallNow(msgspec.Struct, frozen=True):
+    """A call of the model. since_s: how long its attempt has gone on; pieces: of text that have come; retry_in_s: until the
+    next attempt when this one has failed for `reason`, else None."""
+
+    session: SessionId
+    turn: Seq
+    version: Version
+    attempt: int
+    since_s: float
+    pieces: int
+    retry_in_s: float | None
+    reason: str
+
+
 class NodeNow(msgspec.Struct, frozen=True):
-    """The body of GET /v1/console/node. partitions: those assigned here; of: how many there are."""
+    """The body of GET /v1/console/node. partitions: those assigned here; of: how many there are. calls: those under way."""
 
     node: str
     of: int
     every_s: float
     partitions: list[PartitionStatus]
+    calls: list[CallNow]
     samples: list[Sample]
 
 
@@ -101,5 +117,22 @@ async def get_node(request: web.Request) -> web.Response:
     """This node now, and in the last hour."""
     desk = request.app[DESK]
     samples = list(request.app[HISTORY].samples)
-    now = NodeNow(desk.node_id, desk.partitions, EVERY_S, desk.status(), samples)
+    now = NodeNow(desk.node_id, desk.partitions, EVERY_S, desk.status(), _calls(desk), samples)
     return web.Response(body=msgspec.json.encode(now), content_type="application/json", headers={"Cache-Control": NO_STORE})
+
+
+def _calls(desk: Desk) -> list[CallNow]:
+    now_s = asyncio.get_running_loop().time()
+    return [
+        CallNow(
+            session=session,
+            turn=one.turn,
+            version=one.version,
+            attempt=one.number,
+            since_s=round(now_s - one.began_s, 3),
+            pieces=len(one.parts),
+            retry_in_s=None if one.retry_at_s is None else round(max(0.0, one.retry_at_s - now_s), 3),
+            reason=one.reason,
+        )
+        for session, one in desk.feed.live.running()
+    ]

@@ -105,7 +105,7 @@ async def get_messages(request: web.Request) -> web.Response:
     table = await table_of(app[DESK], session, app[SETTINGS].restore_hold_s)
     # One snapshot: what is on the page and where to follow from must agree, or a reader misses an event or sees it twice.
     view = table.snapshot()
-    now = _known(reads.head(view, session))
+    now = known(reads.head(view, session))
     # Whatever changes a message or its status is an event, so the session's last seq tells the page's state.
     etag = f'"{now.last_seq}"'
     headers = {"ETag": etag, "Cache-Control": NO_CACHE}
@@ -123,16 +123,17 @@ async def get_messages(request: web.Request) -> web.Response:
 
 
 def _page_asked(query: Mapping[str, str], most: int) -> tuple[int, int | None, int | None]:
-    limit = _number(query, "limit")
+    limit = number_asked(query, "limit")
     if limit is not None and not 1 <= limit <= most:
         raise bad_field("limit", "bad-parameter", f"limit is 1 to {most}")
-    before, after = _number(query, "before"), _number(query, "after")
+    before, after = number_asked(query, "before"), number_asked(query, "after")
     if before is not None and after is not None:
         raise bad_field("after", "bad-parameter", "give before or after, not both")
     return min(PAGE_DEFAULT, most) if limit is None else limit, before, after
 
 
-def _number(query: Mapping[str, str], name: str) -> int | None:
+def number_asked(query: Mapping[str, str], name: str) -> int | None:
+    """A parameter that is a seq or a count; None when it is not given. Raises Problem (400)."""
     given = query.get(name)
     if given is None:
         return None
@@ -141,7 +142,8 @@ def _number(query: Mapping[str, str], name: str) -> int | None:
     return int(given)
 
 
-def _known(now: Session) -> Session:
+def known(now: Session) -> Session:
+    """The head itself. Raises Problem (404) for a session that nobody has heard of."""
     if now.last_seq == 0:
         raise Problem(404, "no-such-session", f"there is no session {now.session} yet: send it a message")
     return now
@@ -153,7 +155,7 @@ async def get_session(request: web.Request) -> web.Response:
     session = session_id(request.match_info["session"])
     table = await table_of(app[DESK], session, app[SETTINGS].restore_hold_s)
     view = table.snapshot()
-    overview = _overview(app[DESK], view, _known(reads.head(view, session)), app[LIMITS].page)
+    overview = _overview(app[DESK], view, known(reads.head(view, session)), app[LIMITS].page)
     headers = {"Cache-Control": NO_CACHE}
     return web.Response(body=_encode(overview), content_type="application/json", headers=headers)
 

@@ -1,8 +1,14 @@
 """What the console is told of the last hour."""
 
+import asyncio
+
+from chatstream.core.errors import ResponderError
+from chatstream.core.ids import Seq, SessionId, Version
+from chatstream.engine.live import LiveAttempt
 from chatstream.web.history import SAMPLES, History, quantile_ms
 from chatstream.web.metrics import BUCKETS_S, HttpMetrics
 from tests.web.conftest import Client
+from tests.web.fake_desk import FakeDesk
 
 
 def test_a_sample_holds_what_happened_since_the_one_before() -> None:
@@ -39,3 +45,23 @@ async def test_the_node_tells_its_partitions(client: Client) -> None:
         told = await answer.json()
     assert (told["node"], told["of"], told["samples"]) == ("node-1", 4, [])
     assert told["partitions"] == [{"partition": 0, "state": "active", "epoch": 3, "lag": 0, "detail": ""}]
+
+
+async def test_the_node_tells_the_calls_under_way(client: Client, desk: FakeDesk) -> None:
+    live = desk.feed.live
+    now_s = asyncio.get_running_loop().time()
+    attempt, failed = (LiveAttempt(Seq(turn), Version(1), number, now_s) for turn, number in ((1, 1), (7, 2)))
+    live.start(SessionId("alice"), attempt)
+    attempt.parts.extend(["a", "b"])
+    live.start(SessionId("bob"), failed)
+    live.failed(SessionId("bob"), failed, ResponderError("busy", failure="model-overloaded"), now_s + 1000.0)
+    async with client.get("/v1/console/node") as answer:
+        first, second = (await answer.json())["calls"]
+    assert (first["session"], first["turn"], first["attempt"], first["pieces"], first["retry_in_s"]) == ("alice", 1, 1, 2, None)
+    assert 0 <= first["since_s"] < 1000
+    assert (second["session"], second["turn"], second["attempt"], second["reason"]) == ("bob", 7, 2, "model-overloaded")
+    assert 0 < second["retry_in_s"] <= 1000
+    live.finish(SessionId("alice"))
+    live.drop(SessionId("bob"))
+    async with client.get("/v1/console/node") as answer:
+        assert (await answer.json())["calls"] == []
