@@ -5,6 +5,7 @@ errors      the one error tree
 limits      how much of everything, with defaults
 commands    what may be asked of a session
 events      what has happened to a session
+unlogged    what stands on a live stream and not in the log
 codec       bytes on the topics to commands and events, and back
 partitioner which partition a session lives in
 head        what is known of a session: its row

@@ -1,13 +1,15 @@
 """The one error tree. Each class says what to do about it and whether a retry can help."""
 
-from typing import ClassVar
+from collections.abc import Mapping, Sequence
 
 
 class ChatstreamError(Exception):
     """Root of everything chatstream raises on purpose."""
 
-    code: ClassVar[str] = "error"
-    retryable: ClassVar[bool] = False
+    code: str = "error"
+    retryable: bool = False
+    retry_after_s: float | None = None
+    """How long the other side asked to wait before the next try, None when it did not say."""
 
 
 class BadInput(ChatstreamError):
@@ -156,3 +158,53 @@ class ResponderRefused(ResponderError):
     """The model's side will answer the same to every repetition: not worth retrying."""
 
     retryable = False
+
+
+class Unreachable(ChatstreamError):
+    """No node answers at the URL, or not in time: start one there, or name another; what was asked is safe to ask again."""
+
+    code = "unreachable"
+    retryable = True
+
+
+class BadAnswer(ChatstreamError):
+    """What answers at the URL is no chatstream node, or one that this client is too old for: look at both."""
+
+    code = "bad-answer"
+
+
+class RequestRefused(ChatstreamError):
+    """A node refused a request: `code` says why, in short and stable, the message says what to change.
+
+    status: HTTP's. errors: which parts of the request were wrong.
+    """
+
+    code = "request-refused"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        status: int,
+        code: str,
+        retryable: bool = False,
+        retry_after_s: float | None = None,
+        errors: Sequence[Mapping[str, str]] = (),
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
+        self.retryable = retryable
+        self.retry_after_s = retry_after_s
+        self.errors = errors
+
+
+class NotAnswered(ChatstreamError):
+    """The turn had not ended when the time was up: the message is stored, wait again under the same `message_id`."""
+
+    code = "not-answered"
+    retryable = True
+
+    def __init__(self, message_id: str, wait_s: float) -> None:
+        super().__init__(f"message {message_id} was not answered within {wait_s:g} s")
+        self.message_id = message_id

@@ -9,7 +9,8 @@ from typing import Final
 import msgspec
 from aiohttp import web
 
-from chatstream.core.ids import Seq, SessionId, Version, session_id
+from chatstream.core.ids import SessionId, session_id
+from chatstream.core.unlogged import AttemptStarted, StreamReady, TextDelta, TurnRetrying, Unlogged
 from chatstream.engine.desk import Desk
 from chatstream.engine.live import LiveAttempt
 from chatstream.table.reads import Events
@@ -28,45 +29,6 @@ RETRY_TROUBLE_MS: Final = 2000
 """The same when this node is the reason."""
 
 _encode: Final = msgspec.json.Encoder().encode
-
-
-class Unlogged(msgspec.Struct, frozen=True, tag_field="type"):
-    """What stands on the stream and not in the log: it has no seq."""
-
-
-class AttemptStarted(Unlogged, frozen=True, tag="attempt.started"):
-    """The model is called: what was shown of an earlier attempt at this turn is void."""
-
-    turn: Seq
-    version: Version
-    attempt: int
-
-
-class TextDelta(Unlogged, frozen=True, tag="text.delta"):
-    """A piece of the answer. index: its number on this stream since attempt.started, from 0."""
-
-    turn: Seq
-    version: Version
-    attempt: int
-    index: int
-    text: str
-
-
-class TurnRetrying(Unlogged, frozen=True, tag="turn.retrying"):
-    """The attempt has failed and the next begins after so many seconds. reason: its code. detail: for people."""
-
-    turn: Seq
-    version: Version
-    attempt: int
-    after_s: float
-    reason: str
-    detail: str
-
-
-class StreamReady(Unlogged, frozen=True, tag="stream.ready"):
-    """All that there was has been sent, events up to `offset`; from here on things are told as they happen."""
-
-    offset: str
 
 
 class StreamEnded(Unlogged, frozen=True, tag="stream.ended"):

@@ -23,23 +23,24 @@ ARROWS: Final = {
     "respond": {"core", "respond"},
     "engine": {"core", "log", "table", "respond", "engine"},
     "web": {"core", "log", "table", "respond", "engine", "web"},
+    "client": {"core", "client"},
     "settings": {"core"},
     "logs": set(),
     "topics": {"core", "log", "topics"},
     "serve": {"core", "log", "table", "respond", "engine", "web", "settings", "topics"},
-    "cli": {"core", "log", "table", "respond", "engine", "web", "settings", "topics", "logs", "serve", "cli"},
+    "cli": {"core", "log", "table", "respond", "engine", "web", "settings", "topics", "logs", "serve", "client", "cli"},
 }
 """What each part may import of chatstream itself."""
 
 CLIENTS: Final = {
-    "msgspec": {"core", "log", "table", "respond", "engine", "web", "settings", "logs", "topics", "serve", "cli"},
+    "msgspec": {"client", "core", "log", "table", "respond", "engine", "web", "settings", "logs", "topics", "serve", "cli"},
     "confluent_kafka": {"log"},
     "rocksdict": {"table", "log/embedded"},
     "anthropic": {"respond"},
     "httpx2": {"respond"},
-    "aiohttp": {"web", "serve"},
+    "aiohttp": {"web", "serve", "client"},
     "multidict": {"web"},
-    "yarl": {"web"},
+    "yarl": {"web", "client"},
     "prometheus_client": {"web"},
     "pydantic": {"settings"},
     "pydantic_settings": {"settings"},
