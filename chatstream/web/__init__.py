@@ -1,6 +1,8 @@
 """HTTP: every route, on the engine's feed and the table's rows (aiohttp's server is imported only here).
 
-app         the application: routes, and what handlers find under which key
+app         the application: what handlers find under which key
+route       what is said of a route
+routes      the table of all of them
 server      listening, and what never becomes a request
 boundary    what every request passes: its id, who may ask, errors, counting
 origin      Host and Origin

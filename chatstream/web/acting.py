@@ -62,7 +62,7 @@ async def post_edit(request: web.Request) -> web.Response:
 async def patch_session(request: web.Request) -> web.Response:
     """Set or, with null, clear title, metadata, system prompt or model; a session that is new begins with it."""
     limits = request.app[LIMITS]
-    command = await _read(request, Update, _update_bytes_most(limits))
+    command = await _read(request, Update, update_bytes_most(limits))
     if all(field is UNSET for field in (command.title, command.metadata, command.system, command.model)):
         raise Problem(400, "empty", "give title, metadata, system or model")
     return await _act(request, command, _is_update)
@@ -74,8 +74,8 @@ async def post_approval(request: web.Request) -> web.Response:
     return await _act(request, await _read(request, Approve, BODY_BYTES_MOST, fields), _is_approval)
 
 
-def _update_bytes_most(limits: Limits) -> int:
-    """Twice what its parts may have, as every body may be written with escapes."""
+def update_bytes_most(limits: Limits) -> int:
+    """Largest raw body of an update: twice what its parts may have, as every body may be written with escapes."""
     return 2 * (limits.system_bytes + limits.metadata_bytes) + BODY_BYTES_MOST
 
 

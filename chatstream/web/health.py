@@ -1,7 +1,7 @@
 """What operators and their machines ask: does it live, is it ready, what are its numbers."""
 
 from collections.abc import Iterable
-from typing import Final
+from typing import Final, Literal
 
 import msgspec
 from aiohttp import web
@@ -11,17 +11,26 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
-from chatstream.engine.desk import Desk
+from chatstream.engine.desk import Desk, PartitionStatus
 from chatstream.web.conditional import NO_STORE
 from chatstream.web.settings import DESK, REGISTRY, EngineCounters
 
 _HEADERS: Final = {"Cache-Control": NO_STORE}
+METRICS_TYPE: Final = CONTENT_TYPE_LATEST.partition(";")[0]
 _STATES: Final = ("restoring", "active", "refused")
+
+
+class Health(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Of one node. partitions: those that are assigned to it and not served."""
+
+    status: Literal["ok", "ready", "not-ready", "stopping"]
+    node: str
+    partitions: list[PartitionStatus] = []
 
 
 async def healthz(request: web.Request) -> web.Response:
     """The process lives and its event loop turns."""
-    return _json(200, {"status": "ok", "node": request.app[DESK].node_id})
+    return _json(200, Health("ok", request.app[DESK].node_id))
 
 
 async def readyz(request: web.Request) -> web.Response:
@@ -32,14 +41,14 @@ async def readyz(request: web.Request) -> web.Response:
     desk = request.app[DESK]
     lacking = [status for status in desk.status() if status.state != "active"]
     if desk.stopping:
-        return _json(503, {"status": "stopping", "node": desk.node_id})
+        return _json(503, Health("stopping", desk.node_id))
     if lacking:
-        return _json(503, {"status": "not-ready", "node": desk.node_id, "partitions": lacking})
-    return _json(200, {"status": "ready", "node": desk.node_id})
+        return _json(503, Health("not-ready", desk.node_id, lacking))
+    return _json(200, Health("ready", desk.node_id))
 
 
-def _json(status: int, fields: object) -> web.Response:
-    body = msgspec.json.encode(fields)
+def _json(status: int, health: Health) -> web.Response:
+    body = msgspec.json.encode(health)
     return web.Response(status=status, body=body, content_type="application/json", headers=_HEADERS)
 
 

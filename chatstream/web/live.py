@@ -9,6 +9,7 @@ from typing import Final
 import msgspec
 from aiohttp import web
 
+from chatstream.core.events import AnyEvent
 from chatstream.core.ids import SessionId, session_id
 from chatstream.core.unlogged import AttemptStarted, StreamReady, TextDelta, TurnRetrying, Unlogged
 from chatstream.engine.desk import Desk
@@ -35,6 +36,10 @@ class StreamEnded(Unlogged, frozen=True, tag="stream.ended"):
     """The last frame. reason: as web.streaming.End says it; connect again to go on."""
 
     reason: End
+
+
+Frame = AnyEvent | AttemptStarted | TextDelta | TurnRetrying | StreamReady | StreamEnded
+"""What one frame of the stream may be."""
 
 
 async def get_live(request: web.Request) -> web.StreamResponse:

@@ -107,17 +107,6 @@ def make_page(files: Site, name: str, about: About) -> bytes:
     return text.replace("{base}", about.base).replace("{preload}", preload).replace("{about}", told).encode()
 
 
-def routes() -> list[web.RouteDef]:
-    """The pages' own."""
-    return [
-        web.get("/", get_chat),
-        web.get("/s/{session}", get_chat),
-        web.get("/console", get_console),
-        web.get("/console/{view:.+}", get_console),
-        web.get("/static/{version}/{path:.+}", get_static),
-    ]
-
-
 async def get_chat(request: web.Request) -> web.Response:
     """The chat; which session it shows is the page's own matter."""
     return await _page(request, CHAT)

@@ -12,7 +12,7 @@ from chatstream.core.events import SCHEMA
 from chatstream.core.limits import Limits
 from chatstream.log.port import Topic
 from chatstream.settings import Settings
-from chatstream.web.app import routes
+from chatstream.web.routes import ROUTES
 
 ROOT: Final = Path(__file__).parents[2]
 README: Final = (ROOT / "README.md").read_text()
@@ -58,7 +58,7 @@ def test_every_event_type_is_documented(kind: str) -> None:
     assert kind in in_code(DESIGN)
 
 
-@pytest.mark.parametrize("route", sorted({(route.method, re.sub(r":[^}]+}", "}", route.path)) for route in routes()}))
+@pytest.mark.parametrize("route", sorted({(route.method, re.sub(r":[^}]+}", "}", route.path)) for route in ROUTES}))
 def test_every_route_is_in_the_readme(route: tuple[str, str]) -> None:
     method, path = route
     if method == "HEAD":
