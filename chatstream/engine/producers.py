@@ -32,7 +32,7 @@ class EventProducer:
         self.replaced = 0
         self._log = log_
         self._guard = guard
-        self._claims: set[asyncio.Future[Ack]] = set()
+        self._claims: set[asyncio.Future[Offset]] = set()
         self._producer: Producer = log_.open_producer(self._on_acks)
 
     def append(self, partition: PartitionNo, key: bytes, value: bytes | None, headers: Headers, pending: Pending) -> None:
@@ -41,19 +41,16 @@ class EventProducer:
 
     async def append_claim(self, partition: PartitionNo, key: bytes, value: bytes, wait_s: float) -> Offset:
         """Append a claim and wait for its ack. Raises OutcomeUnknown, or LogError when nothing was sent."""
-        acked: asyncio.Future[Ack] = asyncio.get_running_loop().create_future()
+        acked: asyncio.Future[Offset] = asyncio.get_running_loop().create_future()
         self._producer.append(Topic.EVENTS, partition, key, value, (), acked)
         self._claims.add(acked)
         try:
             async with asyncio.timeout(wait_s):
-                ack = await acked
+                return await acked
         except TimeoutError as error:
             raise OutcomeUnknown(f"a claim was not acknowledged within {wait_s:g} s") from error
         finally:
             self._claims.discard(acked)
-        if ack.offset is None:
-            raise OutcomeUnknown(f"the outcome of a claim is unknown: {ack.error}") from ack.error
-        return ack.offset
 
     def _on_acks(self, acks: Sequence[Ack]) -> None:
         with self._guard:
@@ -67,7 +64,7 @@ class EventProducer:
                 tag.writer.on_ack(tag, ack.offset, ack.error)
                 writers[tag.writer] = None
             elif not tag.done():
-                tag.set_result(ack)
+                _tell_claim(tag, ack)
         for writer in writers:
             writer.settle()
 
@@ -83,6 +80,14 @@ class EventProducer:
     async def close(self, wait_s: float) -> None:
         """Let what is in flight be acknowledged, at most wait_s, and end."""
         await self._producer.close(wait_s)
+
+
+def _tell_claim(acked: asyncio.Future[Offset], ack: Ack) -> None:
+    """The ack itself is not handed on: its tag is `acked`, and a ring through it would never be collected."""
+    if ack.offset is None:
+        acked.set_exception(OutcomeUnknown(f"the outcome of a claim is unknown: {ack.error}"))
+    else:
+        acked.set_result(ack.offset)
 
 
 class SideProducer:

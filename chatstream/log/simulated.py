@@ -174,6 +174,7 @@ class SimulatedProducer:
         for lane in self._lanes.values():
             self._late(lane, always=True)
             lane.sent.clear()
+            lane.acks.clear()
 
     def _late(self, lane: _Lane, *, always: bool) -> None:
         if not lane.sent:

@@ -67,7 +67,7 @@ class Host:
         while not life.over:
             try:
                 await life.log.open()
-                node = self._make_node(life.log)
+                node = life.made = self._make_node(life.log)
                 node.failed.add_done_callback(partial(self._failed, life))
                 await node.start()
             except LogError:

@@ -21,7 +21,7 @@ class Life:
     """One process: from its start to its crash or stop. tasks: all that were made in it.
 
     over: it was killed, or has stopped; dead: it was killed. frozen: how many pauses it is in; meanwhile its timers are
-    kept, as a process that stands still has none that ring.
+    kept, as a process that stands still has none that ring. made: its node, started or not; node: the one that serves.
     """
 
     def __init__(self) -> None:
@@ -31,6 +31,7 @@ class Life:
         self.tasks: list[asyncio.Task[Any]] = []
         self._rung: list[tuple[list[asyncio.TimerHandle], Callable[..., Any], tuple[Any, ...]]] = []
         self.node: Node | None = None
+        self.made: Node | None = None
         self.log: SimulatedLog | None = None
 
     def run(self, call: Callable[..., T], *args: Any) -> T:
@@ -63,6 +64,9 @@ class Life:
         for task in self.tasks:
             if not task.done():
                 task.cancel()
+        # A process takes these along. Here the garbage collector would have to, which does not see them (`Pending`).
+        for seat in [] if self.made is None else self.made._seats.values():
+            seat.writer._appends.forget()
 
 
 def watch_tasks(loop: asyncio.AbstractEventLoop) -> None:

@@ -1,5 +1,6 @@
 """Thousands of bad days in a minute: each seed is one history, judged by an oracle that reads the log on its own."""
 
+import gc
 import logging
 from collections.abc import Iterator
 
@@ -7,6 +8,7 @@ import pytest
 
 from tests.simulation.plan import Trouble, draw, with_more
 from tests.simulation.scenario import run
+from tests.simulation.virtual_loop import VirtualLoop
 
 SEEDS_EACH = 100
 BATCHES = 20
@@ -32,3 +34,11 @@ def test_every_guarantee_holds_when_one_thing_goes_wrong_again_and_again(trouble
     for seed in range(MORE_SEEDS):
         error = run(with_more(draw(seed), trouble, 4)).error
         assert error is None, f"seed {seed} with more of {trouble}: {error!r}"
+
+
+def test_a_history_leaves_nothing_in_memory() -> None:
+    """What the engine still held would hold its loop; a soak of many hours runs in one process."""
+    for seed in range(40):
+        run(draw(seed))
+    gc.collect()
+    assert not [left for left in gc.get_objects() if type(left) is VirtualLoop]

@@ -1,12 +1,14 @@
 """The node's two producers: thrown away and opened anew, and nothing of the old one counts. In virtual time."""
 
 import asyncio
+import gc
+import weakref
 from collections.abc import Callable
 
 import pytest
 
 from chatstream.core.errors import LogUnavailable, OutcomeUnknown
-from chatstream.core.ids import NodeId
+from chatstream.core.ids import NodeId, Offset
 from chatstream.engine.guard import Guard
 from chatstream.engine.producers import REPLACE_WAIT_S, EventProducer, SideProducer
 from chatstream.log.port import Ack, Topic
@@ -32,6 +34,24 @@ async def test_a_claim_is_told_where_it_landed() -> None:
     broker = SimulatedBroker()
     broker.produce(Topic.EVENTS, P0, b"x", b"y")
     assert await events(broker).append_claim(P0, b"k", b"v", 5.0) == 1
+
+
+@pytest.mark.parametrize("faults", [Faults(), Faults(ack_lost=1.0)])
+def test_nothing_is_left_of_a_claim_that_was_acknowledged(faults: Faults) -> None:
+    claims: list[weakref.ref[asyncio.Future[Offset]]] = []
+
+    @virtual
+    async def run() -> None:
+        producer = events(SimulatedBroker(faults=faults))
+        claim = asyncio.create_task(producer.append_claim(P0, b"k", b"v", 5.0))
+        await asyncio.sleep(0)
+        claims.extend(map(weakref.ref, producer._claims))
+        await asyncio.wait([claim])
+        assert claim.exception() is None or isinstance(claim.exception(), OutcomeUnknown)
+
+    run()
+    gc.collect()
+    assert [claim() for claim in claims] == [None]
 
 
 @pytest.mark.parametrize(
