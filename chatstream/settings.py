@@ -105,6 +105,8 @@ class Settings(BaseSettings):
     drain: float = 0.0
     """Seconds that running model calls get to finish at SIGTERM; what is not finished is answered after the next start, or
     by the next owner. 0: they take over at once."""
+    erase_idle_days: float = 0.0
+    """Erase sessions in which nothing happened for so many days, parts of a day included. 0: sessions are kept for ever."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """Least severity that is logged."""
     limits: dict[str, float] = {}
@@ -171,6 +173,13 @@ class Settings(BaseSettings):
             raise ValueError("is between 0 and 3600 seconds")
         return value
 
+    @field_validator("erase_idle_days")
+    @classmethod
+    def _idle(cls, value: float) -> float:
+        if not 0 <= value <= 36_500:
+            raise ValueError("is between 0 and 36500 days")
+        return value
+
     @field_validator("limits")
     @classmethod
     def _limits(cls, value: dict[str, float]) -> dict[str, float]:
@@ -184,7 +193,8 @@ class Settings(BaseSettings):
 
     def make_limits(self) -> Limits:
         """The limits with these settings' values."""
-        return make_limits(self.limits)
+        idle = {"erase_idle_days": self.erase_idle_days} if self.erase_idle_days else {}
+        return make_limits({**self.limits, **idle})
 
     def url(self, port: int) -> str:
         """Under which others reach this node. port: the one that is listened on, which listen may have left open."""

@@ -53,6 +53,10 @@ MaxTokens = Annotated[int | None, typer.Option("--max-tokens", metavar="N", help
 Drain = Annotated[
     float | None, typer.Option("--drain", metavar="SECONDS", help="For running model calls to finish at the end [default: 0]")
 ]
+EraseIdleDays = Annotated[
+    float | None,
+    typer.Option("--erase-idle-days", metavar="N", help="Erase sessions untouched for N days [default: 0, never]"),
+]
 MaxCalls = Annotated[int | None, typer.Option("--max-calls", metavar="N", help="Model calls at once [default: 256]")]
 Limit = Annotated[list[str] | None, typer.Option("--limit", metavar="NAME=VALUE", help="Any other limit; repeatable")]
 LogLevel = Annotated[str | None, typer.Option("--log-level", metavar="LEVEL", help="debug, info, warning or error")]

@@ -27,6 +27,7 @@ def up(
     system: flags.System = None,
     max_tokens: flags.MaxTokens = None,
     drain: flags.Drain = None,
+    erase_idle_days: flags.EraseIdleDays = None,
     max_calls: flags.MaxCalls = None,
     limits: flags.Limit = None,
     log_level: flags.LogLevel = None,

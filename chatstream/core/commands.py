@@ -107,7 +107,12 @@ class Approve(Command, frozen=True, kw_only=True, tag="approve", gc=False):
 
 
 class Erase(Command, frozen=True, kw_only=True, tag="erase", gc=False):
-    """Forget the session for good; its id is never used again."""
+    """Forget the session for good; its id is never used again.
+
+    idle_since (RFC 3339): only if nothing happened in it since then and it waits for nothing.
+    """
+
+    idle_since: str = ""
 
 
 AnyCommand = Message | Cancel | Retry | Regenerate | Edit | Fork | Update | SetState | ClearState | Approve | Erase

@@ -4,7 +4,8 @@ from typing import Any, assert_never
 
 import msgspec
 
-from chatstream.core.deciding import Partial, cancelled, refusal_of
+from chatstream.core.context import Partial
+from chatstream.core.deciding import cancelled, refusal_of
 from chatstream.core.events import (
     ApprovalRequested,
     Blocks,

@@ -84,6 +84,11 @@ class Session(msgspec.Struct, frozen=True, array_like=True, gc=False):
     rewinds: int = 0
 
 
+def is_busy(session: Session) -> bool:
+    """Is something under way in the session, or does it wait for its time, for somebody, or for the rest of its copy?"""
+    return session.running is not None or bool(session.scheduled) or session.copying is not None
+
+
 def find_owed(session: Session, turn: Seq) -> Owed | Running | None:
     """The running or waiting turn of that number, None when it is owed nothing."""
     if session.running is not None and session.running.turn == turn:

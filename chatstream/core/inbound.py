@@ -179,7 +179,7 @@ def _other(kind: str, value: bytes, limits: Limits) -> AnyCommand:
     return command
 
 
-def _check(command: AnyCommand, limits: Limits) -> None:
+def _check(command: AnyCommand, limits: Limits) -> None:  # noqa: C901  a match over a closed union
     """What the types do not say. Raises BadCommand."""
     match command:
         case Cancel():
@@ -199,7 +199,10 @@ def _check(command: AnyCommand, limits: Limits) -> None:
         case Approve():
             _well_formed(name_of, command.name)
             _fits("comment", len(command.comment.encode()), COMMENT_BYTES_MAX)
-        case Message() | Regenerate() | Edit() | Erase():
+        case Erase():
+            if command.idle_since and at_ms(command.idle_since) is None:
+                raise BadCommand("bad-command", "idle_since is a time like 2026-01-31T09:00:00Z")
+        case Message() | Regenerate() | Edit():
             pass
 
 

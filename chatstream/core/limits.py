@@ -87,6 +87,8 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """Readers that wait on one node."""
     poll_s: float = 55.0
     """Longest long poll and longest `Prefer: wait` that may be asked for; proxies give up at 60."""
+    erase_idle_days: float = 0.0
+    """Sessions in which nothing happened for so many days are erased; 0: none (`--erase-idle-days`)."""
     append_s: float = 30.0
     """How long an append may stay unacknowledged before the partition is claimed again."""
     mark_s: float = 1.0

@@ -26,7 +26,8 @@ from chatstream.core.concluding import (
     send_due,
     step,
 )
-from chatstream.core.deciding import Context, Decision, Duplicate, Nothing, Partial, Reason, decide
+from chatstream.core.context import Context, Decision, Duplicate, Nothing, Partial, Reason
+from chatstream.core.deciding import decide
 from chatstream.core.events import (
     AnyEvent,
     ApprovalDecided,

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from chatstream.core import claims, codec, inbound
-from chatstream.core.commands import AnyCommand
+from chatstream.core.commands import AnyCommand, Erase
 from chatstream.core.errors import BadCommand, LogError
 from chatstream.core.events import (
     AnyEvent,
@@ -41,6 +41,7 @@ from chatstream.core.session import (
 )
 from chatstream.engine.appends import Appends
 from chatstream.engine.aside import Aside, place_of
+from chatstream.engine.brake import Brake
 from chatstream.engine.breakage import ends_on_broken_table
 from chatstream.engine.contexts import Contexts
 from chatstream.engine.copying import Copies
@@ -49,6 +50,7 @@ from chatstream.engine.deferred import Deferred
 from chatstream.engine.desk import Answer, Refused, Repeated, answer_to
 from chatstream.engine.erasing import Wipes
 from chatstream.engine.gaps import fold_gap
+from chatstream.engine.idle import Idle
 from chatstream.engine.inputs import Inputs
 from chatstream.engine.progress import Done, Progress
 from chatstream.engine.projection import Projection
@@ -98,11 +100,12 @@ class Partition:
         self._appends = Appends(self, claim, projection.ownership, around)
         self._wipes = Wipes(self, self._appends, projection, limits)
         self._timers = Timers(self, self._appends, projection, self._slots, self._contexts, limits, around)
+        self._idle = Idle(self.number, projection.table, limits, around)
+        self._brake = Brake(self._appends, self._deferred, limits, around)
         self._progress = Progress(self, self._slots, self._contexts, limits, around)
         self._touched: dict[SessionId, MessageAccepted | None] = {}
         self._answers: deque[tuple[int, bytes, Answer]] = deque()
         self._held_acks: deque[tuple[Pending, Offset]] | None = None
-        self._paused = False
         self.inputs: Final = Inputs(projection.ownership.position)
         self._aside = Aside(self.number, self.inputs, limits, around, self._on_settled)
 
@@ -121,7 +124,7 @@ class Partition:
                 self.inputs.decided(at, self._appends.made)
         if not self.over:
             self._advance()
-            self._watch_limits()
+            self._brake.watch()
 
     def on_reached(self, end: Offset) -> None:
         """Below `end` there is nothing undecided but holes: the position moves over them like over decided records.
@@ -148,6 +151,10 @@ class Partition:
             command = inbound.read_command(record.value, place_of(self.number, at, forwarded), self._limits)
             if at <= slot.head.last_input:
                 return  # decided already
+            if isinstance(command, Erase) and command.idle_since:
+                self._idle.came_back(session)
+                if slot.head.erased:
+                    return  # it asks for no more than that
             if slot.head.erased:
                 raise BadCommand("session-erased", "the session was erased")
         except BadCommand as error:
@@ -202,8 +209,10 @@ class Partition:
         except LogError as error:
             self._end(unsent("an append", error))
 
+    @ends_on_broken_table
     def tick(self) -> None:
-        """About once in Limits.mark_s: record a moved position that nothing carried, and look for an overdue ack.
+        """About once in Limits.mark_s: record a moved position that nothing carried, look for an overdue ack, and for sessions
+        that are to be erased.
 
         Alarms are looked after here, too: they ring by another clock than messages are due by.
         """
@@ -215,6 +224,7 @@ class Partition:
             self._end(Doubt(f"no ack for {self._limits.append_s:g} s"))
         else:
             self._mark()
+            self._idle.look()
 
     def _mark(self) -> None:
         try:
@@ -305,7 +315,7 @@ class Partition:
         for fork in self._copies.go_on():
             self._decide_deferred(fork)
         self._wipes.go_on()
-        self._watch_limits()
+        self._brake.watch()
 
     def _decide_deferred(self, fork: SessionId) -> None:
         """The fork is whole, if only in memory: what it was asked meanwhile is decided before anything that comes now."""
@@ -327,22 +337,12 @@ class Partition:
         if waiter is not None:
             self._answers.append((self._appends.made, waiter, answer))
 
-    def _watch_limits(self) -> None:
-        count, size_bytes, limits = len(self._appends), self._appends.size_bytes, self._limits
-        if not self._paused:
-            if count >= limits.unconfirmed_records or size_bytes >= limits.unconfirmed_bytes or self._deferred.full:
-                self._paused = True
-                self._around.set_paused(True)
-        elif count * 2 <= limits.unconfirmed_records and size_bytes * 2 <= limits.unconfirmed_bytes and self._deferred.roomy:
-            self._paused = False
-            self._around.set_paused(False)
-
     @ends_on_broken_table
     def on_alarm(self) -> None:
         """Messages may be due that were to be sent later."""
         if not self.over:
             self._timers.look()
-            self._watch_limits()
+            self._brake.watch()
 
     # -- turns ----------------------------------------------------------------------------------------------------
 

@@ -105,7 +105,7 @@ class Surroundings(Protocol):
         headers: Headers,
         done: Callable[[bool], None],
     ) -> None:
-        """Produce a dead letter or a forward; done(landed) later. Raises LogError when nothing was sent."""
+        """Produce a dead letter, a forward or a command of ours; done(landed) later. Raises LogError when nothing was sent."""
 
     def publish(self, offset: Offset, event: AnyEvent, value: bytes) -> None:
         """A confirmed public event, in log order."""

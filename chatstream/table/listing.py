@@ -155,7 +155,7 @@ def walk(views: Sequence[View], wanted: Wanted, after: Place | None, limit: int,
         if len(found) == limit or (cost and cost >= budget):
             return Look(found, reached, cost)
         cost += 1
-        reached = place = _place_at(key)
+        reached = place = place_at(key)
         if wanted.may_fit(place.session, *_listed(raw)):
             cost += HEAD_COST
             now = rows.read_head(views[number], place.session)
@@ -169,7 +169,8 @@ def _numbered(view: View, number: int, start: bytes) -> Iterator[tuple[bytes, in
     return ((key, number, raw) for key, raw in view.scan(start, rows.after_prefix(rows.RECENT)))
 
 
-def _place_at(key: bytes) -> Place:
+def place_at(key: bytes) -> Place:
+    """The place that a row `recent/` is for."""
     inverted, _, session = key[len(rows.RECENT) :].decode().partition("/")
     return Place(inverted, SessionId(session))
 

@@ -121,3 +121,20 @@ async def test_an_erased_session_is_gone_also_after_a_restart_and_its_fork_stays
         await user.until_shown(echo("secret"), f"/v1/sessions/{fork}")
         listed = await user.ask("GET", "/v1/sessions")
         assert [one["session"] for one in listed["data"]] == [fork]
+
+
+async def test_what_rested_too_long_is_erased_and_what_waits_for_its_time_is_not(tmp_path: Path) -> None:
+    async with serving(settings(tmp_path)) as served, ClientSession(served.url) as client:
+        user = User(client)
+        await user.ask("POST", f"{ALICE}/messages", 200, {"text": "secret"}, **WAIT)
+        await user.ask("POST", "/v1/sessions/bob/messages", 202, {"text": "later", "delay_s": 3600})
+    idle = settings(tmp_path).model_copy(update={"erase_idle_days": 1e-6})
+    async with serving(idle) as served, ClientSession(served.url) as client:
+        user = User(client)
+        async with asyncio.timeout(DEADLINE_S):
+            while [one["session"] for one in (await user.ask("GET", "/v1/sessions"))["data"]] != ["bob"]:  # noqa: ASYNC110
+                await asyncio.sleep(0.02)
+        await user.ask("GET", ALICE, 410)
+        assert (await user.ask("GET", "/v1/sessions/bob"))["scheduled"]
+    async with serving(settings(tmp_path)) as served, ClientSession(served.url) as client:
+        await User(client).ask("GET", f"{ALICE}/messages", 410)

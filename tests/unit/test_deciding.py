@@ -57,6 +57,8 @@ ASKED: Final[dict[str, AnyCommand]] = {
     "state.clear": ClearState(key="a"),
     "approve": Approve(name="pay", decision="approved"),
     "erase": Erase(),
+    "erase if idle": Erase(idle_since=NOW),
+    "erase if idle, but it was not": Erase(idle_since="2026-01-02T03:04:04.999Z"),
 }
 
 

@@ -182,6 +182,7 @@ def test_what_is_no_command_is_a_dead_letter_with_its_reason(value: bytes | None
         ({"type": "state.clear", "key": "a", "if_match": "*"}, ClearState(key="a", if_match="*")),
         ({"type": "approve", "name": "pay", "decision": "rejected"}, Approve(name="pay", decision="rejected")),
         ({"type": "erase"}, Erase()),
+        ({"type": "erase", "idle_since": "2026-01-31T09:00:00Z"}, Erase(idle_since="2026-01-31T09:00:00Z")),
     ],
 )
 def test_every_command_is_read_and_written(value: dict[str, object], command: AnyCommand) -> None:
@@ -210,6 +211,7 @@ def test_every_command_is_read_and_written(value: dict[str, object], command: An
         ({"type": "approve", "name": "pay", "decision": "maybe"}, "bad-command"),
         ({"type": "approve", "name": "a#1", "decision": "approved"}, "bad-id"),
         ({"type": "erase", "command_id": "k-1"}, "bad-id"),
+        ({"type": "erase", "idle_since": "yesterday"}, "bad-command"),
     ],
 )
 def test_what_a_command_cannot_be(value: dict[str, object], why: str) -> None:

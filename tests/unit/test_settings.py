@@ -110,6 +110,8 @@ def test_an_address_is_written_as_it_was_read() -> None:
         ({"limits": {"calls": "many"}}, "limits.calls: "),
         ({"drain": -1}, "drain: is between 0 and 3600 seconds"),
         ({"drain": 3601}, "drain: is between 0 and 3600 seconds"),
+        ({"erase_idle_days": -1}, "erase_idle_days: is between 0 and 36500 days"),
+        ({"erase_idle_days": 36_501}, "erase_idle_days: is between 0 and 36500 days"),
         ({"max_tokens": 0}, "max_tokens: is at least 1"),
         ({"partitions": 0}, "partitions: is 1 to 1024"),
         ({"partitions": 1025}, "partitions: is 1 to 1024"),
@@ -127,6 +129,13 @@ def test_limits_hold_at_their_edge() -> None:
     assert make_limits({"calls": 1}).calls == 1
     assert load({"drain": 3600}).drain == 3600
     assert load({"partitions": 1024}).partitions == 1024
+    assert load({"erase_idle_days": 36_500}).make_limits().erase_idle_days == 36_500
+
+
+def test_idle_sessions_are_kept_unless_the_operator_says_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert load().make_limits().erase_idle_days == 0
+    monkeypatch.setenv("CHATSTREAM_ERASE_IDLE_DAYS", "0.5")
+    assert load().make_limits().erase_idle_days == 0.5
 
 
 def test_a_file_that_is_not_toml_gets_one_line(tmp_path: Path) -> None:
