@@ -85,6 +85,8 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """Rows looked at for one page of the list of sessions; where they are spent the page ends and says how to go on."""
     readers: int = 20_000
     """Readers that wait on one node."""
+    exports: int = 16
+    """Conversations that are exported at once; each has a page of at most some MiB in memory."""
     poll_s: float = 55.0
     """Longest long poll and longest `Prefer: wait` that may be asked for; proxies give up at 60."""
     erase_idle_days: float = 0.0

@@ -8,7 +8,7 @@ from chatstream.core.limits import Limits
 from chatstream.engine.desk import Desk
 from chatstream.engine.letters import DeadLetters
 from chatstream.log.port import Log
-from chatstream.web import health, history, letters
+from chatstream.web import export, health, history, letters
 from chatstream.web.bodies import body_bytes_most
 from chatstream.web.boundary import Boundary
 from chatstream.web.metrics import HttpMetrics
@@ -40,6 +40,7 @@ def make_app(
     app[LIMITS] = limits
     app[SETTINGS] = settings
     app[PASSED_ON] = set()
+    app[export.EXPORTS] = set()
     app[REGISTRY] = health.registry_of(desk, counters, metrics)
     app[history.HISTORY] = history.History(metrics)
     app.cleanup_ctx.append(history.sampling)

@@ -19,6 +19,7 @@ from chatstream.web import (
     cancelling,
     erasing,
     events,
+    export,
     forking,
     health,
     history,
@@ -136,6 +137,14 @@ ROUTES: Final[tuple[Route, ...]] = (
         body=_command(Erase),
         answers=(Answer(204), Answer(202, {JSON: erasing.Stored})),
         refused=_ACT,
+    ),
+    Route(
+        method="GET",
+        path=SESSION + "/export",
+        handler=export.get_export,
+        params=(Param("format", Literal["jsonl", "md"], "a message a line, or a document for people"),),
+        answers=(Answer(200, dict.fromkeys(export.TYPES.values(), str), ("Content-Disposition",)),),
+        refused=_READ,
     ),
     Route(
         method="GET",
