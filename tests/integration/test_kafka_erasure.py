@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from aiohttp import ClientSession
 from confluent_kafka import Producer
 
-from chatstream.log.port import Topic
-from tests.broker import Cluster, make_topics, require_kafka
+from tests.broker import Cluster, require_kafka
 from tests.checking.raw import DEAD_LETTERS, EVENTS, Raw, read_kafka
-from tests.nodes import NodeProcess, Nodes
+from tests.nodes import ROOT, NodeProcess, Nodes
 from tests.until import until
 
 SECRET = "a-secret-that-is-nowhere-else"
@@ -21,13 +21,11 @@ ALICE = "/v1/sessions/alice"
 BOB = "/v1/sessions/bob"
 COMPACTED_S = 120.0
 QUICK = {
-    Topic.EVENTS: {
-        "segment.ms": "300",
-        "max.compaction.lag.ms": "300",
-        "min.cleanable.dirty.ratio": "0.01",
-        "delete.retention.ms": "0",
-        "file.delete.delay.ms": "0",
-    }
+    "segment.ms": 300,
+    "max.compaction.lag.ms": 300,
+    "min.cleanable.dirty.ratio": 0.01,
+    "delete.retention.ms": 0,
+    "file.delete.delay.ms": 0,
 }
 """In place of days, moments."""
 READS = ["", "/messages", "/events?offset=-1", "/events?offset=-1&live=long-poll", "/events?offset=-1&live=sse",
@@ -38,11 +36,20 @@ pytestmark = [pytest.mark.kafka, pytest.mark.timeout(300)]
 
 @pytest.fixture
 def cleaning(tmp_path: Path) -> Iterator[Cluster]:
-    """A broker that looks for what it may remove all the time, with our topics."""
+    """A broker that looks for what it may remove all the time."""
     require_kafka()
     with Cluster(1, {"log.cleaner.backoff.ms": "100"}, tmp_path / "kafka") as cluster:
-        make_topics(cluster.bootstrap, 1, QUICK)
         yield cluster
+
+
+def declared(directory: Path) -> str:
+    """Our topics as they are declared, but one partition, and the events cleaned at once."""
+    topics = yaml.safe_load((ROOT / "topics.yaml").read_text())
+    topics["defaults"]["partitions"] = 1
+    topics["topics"]["chat.events"]["config"] |= QUICK
+    path = directory / "topics.yaml"
+    path.write_text(yaml.safe_dump(topics))
+    return str(path)
 
 
 class Talk:
@@ -102,7 +109,7 @@ def produce(cluster: Cluster, value: str) -> None:
 async def test_after_compaction_no_byte_is_left_and_nothing_brings_it_back(tmp_path: Path, cleaning: Cluster) -> None:
     said = json.dumps({"text": f"/remember color {SECRET}", "message_id": "m-1"})
     with Nodes(tmp_path, cleaning.bootstrap) as nodes:
-        node = nodes.add(responder="offline")
+        node = nodes.add("--topics", declared(tmp_path), responder="offline")
         await nodes.serve(1)
         async with ClientSession() as client:
             talk = Talk(node, client)

@@ -20,6 +20,8 @@ SESSION = "/v1/sessions/alice"
 async def alice(client: Client, desk: FakeDesk) -> None:
     await send(client, "one", message_id="m-1")
     desk.end_turn(ALICE)
+    async with client.put(f"{SESSION}/state/color", json="red") as answer:
+        assert answer.status == 200
 
 
 @pytest.fixture
@@ -32,7 +34,8 @@ async def erased(client: Client, alice: None) -> None:  # noqa: ARG001  # it has
 @pytest.mark.parametrize(
     "path",
     ["", "/messages", "/events", "/events?offset=-1", "/events?offset=now", "/events?offset=-1&live=long-poll",
-     "/events?offset=-1&live=sse", "/events?offset=0000000000000000_0000000000000001"],
+     "/events?offset=-1&live=sse", "/events?offset=0000000000000000_0000000000000001", "/live", "/state",
+     "/state/color", "/state/none", "/export"],
 )  # fmt: skip
 async def test_reading_an_erased_session_is_410(client: Client, path: str) -> None:
     async with client.get(SESSION + path) as answer:
@@ -51,7 +54,7 @@ async def test_asking_something_of_an_erased_session_is_410(client: Client, desk
     body = {"text": "hi"} if path == "/messages" else {}
     async with client.post(SESSION + path, json=body) as answer:
         await problem_of(answer, 410, "session-erased")
-    assert desk.last_seq("alice") == 3
+    assert desk.last_seq("alice") == 4
 
 
 @pytest.mark.usefixtures("erased")
@@ -59,7 +62,7 @@ async def test_erasing_again_is_done_already_and_nothing_is_recorded(client: Cli
     submitted = len(desk.submitted)
     async with client.delete(SESSION) as answer:
         assert answer.status == 204
-    assert (desk.last_seq("alice"), len(desk.submitted)) == (3, submitted)
+    assert (desk.last_seq("alice"), len(desk.submitted)) == (4, submitted)
 
 
 @pytest.mark.usefixtures("alice")
@@ -79,7 +82,7 @@ async def test_an_unknown_session_cannot_be_erased(client: Client, desk: FakeDes
 async def test_an_id_that_was_a_messages_erases_nothing(client: Client, desk: FakeDesk) -> None:
     async with client.delete(SESSION, headers={"Idempotency-Key": "m-1"}) as answer:
         await problem_of(answer, 422, "idempotency-conflict")
-    assert desk.last_seq("alice") == 2
+    assert desk.last_seq("alice") == 3
 
 
 @pytest.mark.usefixtures("alice")
@@ -93,7 +96,7 @@ async def test_an_erasure_nobody_decided_yet_is_stored(client: Client, desk: Fak
 async def test_a_wrong_body_erases_nothing(client: Client, desk: FakeDesk) -> None:
     async with client.delete(SESSION, json={"type": "cancel"}) as answer:
         await problem_of(answer, 400, "bad-command")
-    assert desk.last_seq("alice") == 2
+    assert desk.last_seq("alice") == 3
 
 
 async def test_who_waits_for_a_reply_or_an_event_is_told_at_once(desk: FakeDesk, limits: Limits, settings: WebSettings) -> None:
