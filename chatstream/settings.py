@@ -79,6 +79,9 @@ class Settings(BaseSettings):
     """Names under which the node may be called beside loopback ones (the Host header); comma-separated in the environment."""
     allow_origin: Annotated[tuple[str, ...], NoDecode] = ()
     """Origins whose pages may use this node, like https://chat.example; comma-separated in the environment."""
+    cors_origin: Annotated[tuple[str, ...], NoDecode] = ()
+    """Origins whose pages may use this node and read its answers (CORS); comma-separated in the environment. Off by default:
+    nobody has to log in, so such a page reads and writes every conversation."""
     advertise: str = ""
     """The URL under which other nodes reach this one; default: made from listen."""
     data: Path = Path("data")
@@ -126,10 +129,19 @@ class Settings(BaseSettings):
         named = init_settings.init_kwargs.get("config")
         return init_settings, env_settings, InitSettingsSource(settings_cls, read_toml(named))
 
-    @field_validator("allow_host", "allow_origin", mode="before")
+    @field_validator("allow_host", "allow_origin", "cors_origin", mode="before")
     @classmethod
     def _names(cls, value: object) -> object:
         return tuple(name.strip() for name in value.split(",") if name.strip()) if isinstance(value, str) else value
+
+    @field_validator("cors_origin")
+    @classmethod
+    def _cors(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for origin in value:
+            parts = urlsplit(origin)
+            if parts.scheme not in ("http", "https") or not parts.netloc or parts.path.strip("/") or parts.query:
+                raise ValueError("is an origin like https://chat.example, without a path; all of them (*) cannot be named")
+        return value
 
     @field_validator("librdkafka", mode="before")
     @classmethod

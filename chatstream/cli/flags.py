@@ -24,6 +24,9 @@ AllowHost = Annotated[
 AllowOrigin = Annotated[
     list[str] | None, typer.Option("--allow-origin", metavar="URL", help="Origin whose pages may use this node; repeatable")
 ]
+CorsOrigin = Annotated[
+    list[str] | None, typer.Option("--cors-origin", metavar="URL", help="Origin whose pages may read answers; repeatable")
+]
 Advertise = Annotated[str | None, typer.Option("--advertise", metavar="URL", help="Where other nodes reach this one")]
 Data = Annotated[Path | None, typer.Option("--data", metavar="DIR", help="Data directory [default: data]")]
 BootstrapServers = Annotated[

@@ -15,6 +15,7 @@ def up(
     no_auth: flags.NoAuth = None,
     allow_host: flags.AllowHost = None,
     allow_origin: flags.AllowOrigin = None,
+    cors_origin: flags.CorsOrigin = None,
     advertise: flags.Advertise = None,
     data: flags.Data = None,
     bootstrap_servers: flags.BootstrapServers = None,

@@ -11,6 +11,7 @@ from chatstream.log.port import Log
 from chatstream.web import export, health, history, letters
 from chatstream.web.bodies import body_bytes_most
 from chatstream.web.boundary import Boundary
+from chatstream.web.cors import Cors
 from chatstream.web.metrics import HttpMetrics
 from chatstream.web.peers import opened_peers
 from chatstream.web.route import Route
@@ -48,6 +49,7 @@ def make_app(
         app[letters.LETTERS] = DeadLetters(log, lambda: desk.partitions)
     app.add_routes(_registered(route) for route in ROUTES if log is not None or not route.needs_log)
     app.cleanup_ctx.append(opened_peers)
+    app.on_response_prepare.append(Cors(settings.cors_origins).prepare())
     app.on_shutdown.append(_end_waits)
     return app
 

@@ -12,6 +12,7 @@ from aiohttp.typedefs import Handler, Middleware
 from chatstream.core.errors import ChatstreamError, NotOwner
 from chatstream.core.ids import ID_CHARS_MAX
 from chatstream.web import problems
+from chatstream.web.cors import Cors
 from chatstream.web.metrics import HttpMetrics
 from chatstream.web.origin import Doorkeeper
 from chatstream.web.problems import Problem
@@ -29,7 +30,8 @@ class Boundary:
     def __init__(self, settings: WebSettings, metrics: HttpMetrics) -> None:
         self._settings = settings
         self._metrics = metrics
-        self._doorkeeper = Doorkeeper(settings.allowed_hosts, settings.allowed_origins)
+        self._doorkeeper = Doorkeeper(settings.allowed_hosts, settings.allowed_origins | settings.cors_origins)
+        self._cors = Cors(settings.cors_origins)
         self._prefix = secrets.token_hex(4)
         self._numbers = count(1)
 
@@ -49,7 +51,7 @@ class Boundary:
         try:
             self._doorkeeper.check(request.headers.get("Host"), request.headers.get("Origin"))
             try:
-                answer = await handler(request)
+                answer = self._cors.preflight() if self._cors.is_preflight(request) else await handler(request)
             except NotOwner as error:
                 answer = await pass_on(request, error)
         except Problem as problem:

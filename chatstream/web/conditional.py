@@ -2,8 +2,8 @@
 
 from typing import Final
 
-NO_CACHE: Final = "no-cache"
-"""Keep it, but ask every time."""
+NO_CACHE: Final = "private, no-cache"
+"""The reader may keep it, but has to ask every time: what was erased since is not shown. Shared caches keep nothing."""
 NO_STORE: Final = "no-store"
 
 

@@ -35,6 +35,8 @@ class WebSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Names under which the node may be asked, beside loopback; lower case, without port."""
     allowed_origins: frozenset[str] = frozenset()
     """Origins whose pages may use the node, beside its own: `https://chat.example`."""
+    cors_origins: frozenset[str] = frozenset()
+    """Origins whose pages may, in addition, read what they are answered."""
     poll_s: float = 25.0
     """Longest time of a long poll; it ends up to a tenth earlier, so that pollers do not all come back at once."""
     sse: SseTimes = SseTimes()

@@ -118,6 +118,8 @@ def test_an_address_is_written_as_it_was_read() -> None:
         ({"log_level": "loud"}, "log_level: "),
         ({"advertise": "chat:80"}, "advertise: is a URL"),
         ({"advertise": "http://chat/x"}, "advertise: is a URL"),
+        ({"cors_origin": "*"}, "cors_origin: is an origin like https://chat.example"),
+        ({"cors_origin": "https://a.example,https://b.example/x"}, "cors_origin: is an origin"),
         ({"config": "missing.toml"}, "config: there is no file missing.toml"),
     ],
 )

@@ -42,7 +42,7 @@ async def test_catching_up_from_the_start_brings_every_event_as_logged(client: C
         assert (answer.status, answer.content_type) == (200, "application/json")
         assert answer.headers["Stream-Next-Offset"] == token(4)
         assert answer.headers["Stream-Up-To-Date"] == "true"
-        assert answer.headers["Cache-Control"] == "no-cache"
+        assert answer.headers["Cache-Control"] == "private, no-cache"
         raw = await answer.read()
         events = await answer.json()
     assert [(event["type"], event["seq"]) for event in events] == [

@@ -39,7 +39,7 @@ async def ask(client: Client, **query: str) -> dict[str, Any]:
     async with client.get(LIST, params=query) as answer:
         body: dict[str, Any] = await answer.json()
         assert answer.status == 200, body
-        assert answer.headers["Cache-Control"] == "no-cache"
+        assert answer.headers["Cache-Control"] == "private, no-cache"
         assert body["has_more"] == (body["next"] is not None)
         return body
 

@@ -56,7 +56,7 @@ async def test_everything_a_page_names_is_there_and_kept_for_ever(client: Client
 
 async def test_a_page_itself_is_asked_for_every_time_and_sent_once(client: Client) -> None:
     async with client.get("/") as answer:
-        assert answer.headers["Cache-Control"] == "no-cache"
+        assert answer.headers["Cache-Control"] == "private, no-cache"
         etag = answer.headers["ETag"]
     async with client.get("/", headers={"If-None-Match": etag}) as answer:
         assert answer.status == 304
