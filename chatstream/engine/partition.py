@@ -154,6 +154,7 @@ class Partition:
             if isinstance(command, Erase) and command.idle_since:
                 self._idle.came_back(session)
                 if slot.head.erased:
+                    self._answer_later(waiter, Refused("session-erased"))
                     return  # it asks for no more than that
             if slot.head.erased:
                 raise BadCommand("session-erased", "the session was erased")

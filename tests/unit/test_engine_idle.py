@@ -136,6 +136,17 @@ def test_what_is_asked_twice_is_done_once_and_is_no_dead_letter() -> None:
     assert bench.writer.inputs.position.offset == bench.inbound - 1
 
 
+def test_whoever_asks_with_the_condition_is_answered_also_when_it_is_erased_already() -> None:
+    bench = bench_with(*old("s1"))
+    bench.take(f'{{"type":"erase","idle_since":"{OLD}"}}', key=b"s1", waiter="w1")
+    bench.take(f'{{"type":"erase","idle_since":"{OLD}"}}', key=b"s1", waiter="w2")
+    bench.ack_all()
+    assert [line for line in bench.told() if line.startswith("answer")] == [
+        "answer w1 accepted 3 at 0",
+        "answer w2 refused session-erased",
+    ]
+
+
 def test_an_erase_that_says_no_condition_is_still_a_dead_letter_of_an_erased_session() -> None:
     bench = bench_with(*old("s1"))
     bench.writer.tick()
