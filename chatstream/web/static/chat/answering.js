@@ -3,7 +3,7 @@
 import { html, useEffect, useLayoutEffect, useReducer, useRef } from "../shared/dom.js";
 import { Icon } from "../shared/icons.js";
 import { Growing } from "../shared/markdown.js";
-import { reasonOf } from "./failure.js";
+import { reasonOf } from "../shared/reasons.js";
 
 const SHARE = 4;
 /** Drawing may take one part in so many of the time: a flood of words must not freeze the page. */

@@ -31,7 +31,9 @@ function pathOf(values, most) {
       isOn = value !== null;
       if (!isOn) return "";
       const x = WIDTH - (values.length - 1 - at) * (WIDTH / 359);
-      return `${move}${x.toFixed(1)} ${(HEIGHT - 1 - (value / most) * (HEIGHT - 5)).toFixed(1)}`;
+      const y = (HEIGHT - 1 - (value / most) * (HEIGHT - 5)).toFixed(1);
+      // The least of lines, so that a value that stands alone is a point.
+      return `${move}${x.toFixed(1)} ${y}${move === "M" ? "h.01" : ""}`;
     })
     .join("");
 }

@@ -97,7 +97,8 @@ function replied(view, event) {
   return ended;
 }
 
-function afterRunning(queue, seq) {
+/** A queue with a turn that goes first: right behind the one that runs. */
+export function afterRunning(queue, seq) {
   const rest = queue.filter((other) => other !== seq);
   return rest.length ? [rest[0], seq, ...rest.slice(1)] : [seq];
 }
