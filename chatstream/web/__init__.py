@@ -6,7 +6,9 @@ routes      the table of all of them
 server      listening, and what never becomes a request
 boundary    what every request passes: its id, who may ask, errors, counting
 origin      Host and Origin
+openapi     /openapi.json, made of that table
 problems    problem documents, and which error becomes which
+codes       all their codes
 settings    what it can be told; the typed keys
 bodies      the body of a POST as a command
 submitting  putting a command on the log

@@ -13,6 +13,7 @@ from chatstream.web.bodies import body_bytes_most
 from chatstream.web.boundary import Boundary
 from chatstream.web.cors import Cors
 from chatstream.web.metrics import HttpMetrics
+from chatstream.web.openapi import CONTRACT, Contract
 from chatstream.web.peers import opened_peers
 from chatstream.web.route import Route
 from chatstream.web.routes import ROUTES
@@ -47,7 +48,9 @@ def make_app(
     app.cleanup_ctx.append(history.sampling)
     if log is not None:
         app[letters.LETTERS] = DeadLetters(log, lambda: desk.partitions)
-    app.add_routes(_registered(route) for route in ROUTES if log is not None or not route.needs_log)
+    routes = [route for route in ROUTES if log is not None or not route.needs_log]
+    app.add_routes(map(_registered, routes))
+    app[CONTRACT] = Contract(routes)
     app.cleanup_ctx.append(opened_peers)
     app.on_response_prepare.append(Cors(settings.cors_origins).prepare())
     app.on_shutdown.append(_end_waits)

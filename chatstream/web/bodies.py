@@ -1,5 +1,6 @@
 """The body of a POST as a command."""
 
+import json
 from typing import Any, Final, TypeVar
 from uuid import uuid4
 
@@ -25,6 +26,20 @@ def body_bytes_most(limits: Limits) -> int:
     return 2 * limits.command_bytes
 
 
+def _once_each(members: list[tuple[str, Any]]) -> None:
+    names = [name for name, _ in members]
+    if len(set(names)) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise Problem(400, "duplicate-key", f"one object of the body has two members {twice[:100]!r}")
+
+
+def _unread(_: str) -> None:
+    """Numbers count for nothing here, and long ones would cost time."""
+
+
+_names_once: Final = json.JSONDecoder(object_pairs_hook=_once_each, parse_int=_unread, parse_float=_unread)
+
+
 async def read_body(request: web.Request, most_bytes: int) -> bytes:
     """The raw body. Raises Problem (413, 415) before reading what is too long or packed."""
     if "Content-Encoding" in request.headers:
@@ -40,7 +55,11 @@ def read_message(headers: CIMultiDictProxy[str], body: bytes, limits: Limits) ->
     if not body:
         raise Problem(400, "empty", "the request has no body")
     is_json = _is_json(headers.get("Content-Type"), body)
-    command = inbound.read_json_command(body, limits) if is_json else _text_command(body, limits)
+    if is_json:
+        command = inbound.read_json_command(body, limits)
+        check_names(body)
+    else:
+        command = _text_command(body, limits)
     if not isinstance(command, Message):
         raise Problem(400, "bad-command", "only messages are sent here")
     chosen = _chosen_id(command.message_id, headers)
@@ -62,7 +81,8 @@ def read_act(
     except msgspec.ValidationError as error:
         raise Problem(400, "bad-command", str(error)) from error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise Problem(400, "malformed-json", f"the body is not JSON: {error}") from error
+        raise _malformed(error) from error
+    check_names(body or b"{}")
     tag = kind.__struct_config__.tag
     if fields.setdefault("type", tag) != tag:
         raise Problem(400, "bad-command", f"only commands of type {tag} are sent here")
@@ -71,6 +91,35 @@ def read_act(
     command = inbound.read_json_command(msgspec.json.encode(fields), limits)
     assert isinstance(command, kind)
     return replace(command, command_id=_chosen_id(command.command_id, headers))
+
+
+def read_value(headers: CIMultiDictProxy[str], body: bytes) -> Any:
+    """A body as any JSON value. Raises Problem (400, 415)."""
+    if not body:
+        raise Problem(400, "empty", "the request has no body")
+    # Without a Content-Type it can only be meant as JSON.
+    if "Content-Type" in headers and not _is_json(headers["Content-Type"], body):
+        raise Problem(415, "unsupported-media-type", "send the value as application/json")
+    try:
+        value = msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise _malformed(error) from error
+    check_names(body)
+    return value
+
+
+def check_names(body: bytes) -> None:
+    """Raises Problem (400) where an object of a body names a member twice: of two readers each may take another one."""
+    if body.count(b":") < 2:
+        return
+    try:
+        _names_once.decode(body.decode())
+    except (ValueError, RecursionError) as error:
+        raise _malformed(error) from error
+
+
+def _malformed(error: Exception) -> Problem:
+    return Problem(400, "malformed-json", f"the body is not JSON: {error}")
 
 
 def _is_json(content_type: str | None, body: bytes) -> bool:

@@ -25,6 +25,9 @@ from chatstream.core.errors import (
 
 CONTENT_TYPE: Final = "application/problem+json"
 
+ALWAYS: Final = (400, 403, 500)
+"""What any request may be answered with: it is not HTTP, it comes from elsewhere, something here is broken."""
+
 TYPE_PREFIX: Final = "urn:chatstream:problem:"
 """A problem's `type` is this and its code: a name, not an address, so that it is the same everywhere."""
 
@@ -33,7 +36,7 @@ class Problem(Exception):
     """A request is refused.
 
     code: short and stable, for programs. detail: for people, says what to change. extra: further members of the
-    document. headers: further headers of the answer.
+    document, as Document has them. headers: further headers of the answer.
     """
 
     def __init__(
@@ -69,22 +72,48 @@ def stopping(retry_after_s: int) -> Problem:
     return Problem(503, "stopping", "this node is shutting down", retryable=True, retry_after_s=retry_after_s)
 
 
+class Wrong(msgspec.Struct, frozen=True):
+    """What is wrong with one field: a parameter, a header, or a member of the body."""
+
+    field: str
+    detail: str
+
+
+class Document(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A problem, as RFC 9457 has it. instance: the request's id. retryable: the same request may do better later,
+    retry_after_s from now where that is known. The members behind `errors` are there where they help: who owns the session
+    (421), and the id under which to repeat what may have been taken (503)."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    instance: str
+    code: str
+    retryable: bool
+    retry_after_s: int | None = None
+    errors: list[Wrong] = []
+    owner: str | None = None
+    partition: int | None = None
+    message_id: str | None = None
+    session: str | None = None
+
+
 def document(problem: Problem, request_id: str) -> bytes:
     """The problem as JSON."""
-    fields: dict[str, Any] = {
-        "type": TYPE_PREFIX + problem.code,
-        "title": HTTPStatus(problem.status).phrase,
-        "status": problem.status,
-        "detail": problem.detail,
-        "instance": request_id,
-        "code": problem.code,
-        "retryable": problem.retryable,
-    }
-    if problem.retry_after_s is not None:
-        fields["retry_after_s"] = problem.retry_after_s
-    if problem.errors:
-        fields["errors"] = problem.errors
-    return msgspec.json.encode(fields | dict(problem.extra))
+    told = Document(
+        type=TYPE_PREFIX + problem.code,
+        title=HTTPStatus(problem.status).phrase,
+        status=problem.status,
+        detail=problem.detail,
+        instance=request_id,
+        code=problem.code,
+        retryable=problem.retryable,
+        retry_after_s=problem.retry_after_s,
+        errors=[Wrong(**wrong) for wrong in problem.errors],
+        **problem.extra,
+    )
+    return msgspec.json.encode(told)
 
 
 def response(problem: Problem, request_id: str) -> web.Response:

@@ -55,13 +55,15 @@ class Body(msgspec.Struct, frozen=True, kw_only=True):
     """What a request may bring.
 
     kinds: by media type. A command's struct stands for its fields without `type`, and without those in of_path, which the
-    path gives. most_bytes: of the raw body; more is a 413. is_needed: none at all is a 400.
+    path gives. also: what its schema says beside its fields. most_bytes: of the raw body; more is a 413. is_needed: none at
+    all is a 400.
     """
 
     kinds: Mapping[str, Any]
     most_bytes: Callable[[Limits], int]
     is_needed: bool = False
     of_path: frozenset[str] = frozenset()
+    also: Mapping[str, Any] = {}
 
 
 class Answer(msgspec.Struct, frozen=True):

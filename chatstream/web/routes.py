@@ -26,6 +26,7 @@ from chatstream.web import (
     letters,
     listing,
     live,
+    openapi,
     pages,
     places,
     sending,
@@ -77,6 +78,11 @@ def _either(status: int, kind: Any, *headers: str) -> tuple[Answer, ...]:
     return (Answer(status, {JSON: kind}, headers), Answer(202, {JSON: kind}))
 
 
+def _one_of(*names: str) -> dict[str, Any]:
+    """At least one of these fields has to be there."""
+    return {"anyOf": [{"required": [name]} for name in names]}
+
+
 def _small(_: Limits) -> int:
     return acting.BODY_BYTES_MOST
 
@@ -97,6 +103,13 @@ ROUTES: Final[tuple[Route, ...]] = (
         answers=(Answer(200, {JSON: health.Health}), Answer(503, {JSON: health.Health})),
     ),
     Route(method="GET", path="/metrics", handler=health.metrics, answers=(Answer(200, {health.METRICS_TYPE: str}),)),
+    Route(
+        method="GET",
+        path="/openapi.json",
+        handler=openapi.get_openapi,
+        params=(_KNOWN,),
+        answers=(Answer(200, {JSON: dict[str, Any]}, ("ETag",)), _NOT_MODIFIED),
+    ),
     Route(
         method="GET",
         path="/v1/sessions",
@@ -125,7 +138,12 @@ ROUTES: Final[tuple[Route, ...]] = (
         path=SESSION,
         handler=acting.patch_session,
         params=(_SAFE_REPEAT,),
-        body=Body(kinds={JSON: Update}, most_bytes=acting.update_bytes_most, is_needed=True),
+        body=Body(
+            kinds={JSON: Update},
+            most_bytes=acting.update_bytes_most,
+            is_needed=True,
+            also=_one_of("title", "metadata", "system", "model"),
+        ),
         answers=_either(200, acting.Done),
         refused=_ACT,
     ),
@@ -164,7 +182,9 @@ ROUTES: Final[tuple[Route, ...]] = (
         path=SESSION + "/messages",
         handler=sending.post_message,
         params=(_SAFE_REPEAT, Param(PREFER, str, "`wait=30`: answer when the turn has ended", "header", is_wish=True)),
-        body=Body(kinds={JSON: Message, TEXT: str}, most_bytes=body_bytes_most, is_needed=True),
+        body=Body(
+            kinds={JSON: Message, TEXT: str}, most_bytes=body_bytes_most, is_needed=True, also=_one_of("text", "content")
+        ),
         answers=(
             Answer(200, {JSON: sending.Exchange}, (PREFERENCE_APPLIED,)),
             Answer(202, {JSON: sending.Receipt}, ("Location", PREFERENCE_APPLIED)),
@@ -203,7 +223,7 @@ ROUTES: Final[tuple[Route, ...]] = (
         path=SESSION + "/edit",
         handler=acting.post_edit,
         params=(_SAFE_REPEAT,),
-        body=Body(kinds={JSON: Edit}, most_bytes=body_bytes_most, is_needed=True),
+        body=Body(kinds={JSON: Edit}, most_bytes=body_bytes_most, is_needed=True, also=_one_of("text", "content")),
         answers=_either(200, acting.Done),
         refused=(*_ACT, 429),
     ),

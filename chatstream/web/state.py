@@ -1,6 +1,6 @@
 """A session's K/V state over HTTP: read from the table, written by recorded commands, guarded by ETags."""
 
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 from aiohttp import web
@@ -57,7 +57,7 @@ async def get_value(request: web.Request) -> web.Response:
 async def put_value(request: web.Request) -> web.Response:
     """Set a value: any JSON. 412 where `If-Match` names another one, 413 where it would be too much."""
     body = await bodies.read_body(request, bodies.body_bytes_most(request.app[LIMITS]))
-    fields = {"key": _key(request), "value": _value(body), "if_match": _if_match(request)}
+    fields = {"key": _key(request), "value": bodies.read_value(request.headers, body), "if_match": _if_match(request)}
     command = bodies.read_act(request.headers, b"", request.app[LIMITS], SetState, fields)
     return await _write(request, command)
 
@@ -88,13 +88,6 @@ def _key(request: web.Request) -> str:
         return state_key(request.match_info["key"])
     except BadId as error:
         raise bad_field("key", "bad-id", str(error)) from error
-
-
-def _value(body: bytes) -> Any:
-    try:
-        return msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise Problem(400, "malformed-json", f"the body is not JSON: {error}") from error
 
 
 def _if_match(request: web.Request) -> str:

@@ -29,6 +29,8 @@ BODIES: list[tuple[dict[str, str], bytes, int, str]] = [
     (JSON, b"[]", 400, "bad-command"),
     (JSON, b'"hi"', 400, "bad-command"),
     (JSON, b"null", 400, "bad-command"),
+    (JSON, b'{"text": "a", "text": "b"}', 400, "duplicate-key"),
+    (JSON, b'{"text": "a", "metadata": {"b": [{"c": 1, "c": 1}]}}', 400, "duplicate-key"),
     (JSON, _json(text=7), 400, "bad-command"),
     (JSON, _json(text=""), 400, "empty"),
     (JSON, _json(text="a", content=[]), 400, "bad-command"),
