@@ -279,5 +279,6 @@ def _web_settings(settings: Settings, model: str, url: str) -> WebSettings:
         allowed_hosts=frozenset(name.lower() for name in names),
         allowed_origins=frozenset(settings.allow_origin),
         cors_origins=frozenset(settings.cors_origin),
+        url=url,
         model=model,
     )

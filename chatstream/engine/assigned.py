@@ -1,10 +1,12 @@
 """The partitions that the group has given to this node, and how far it is with each."""
 
 import asyncio
+from weakref import WeakValueDictionary
 
 from chatstream.core.errors import PartitionRefused, Restoring
-from chatstream.core.ids import PartitionNo
+from chatstream.core.ids import Offset, PartitionNo
 from chatstream.engine.desk import PartitionStatus
+from chatstream.engine.projection import Projection
 from chatstream.engine.seat import Seat
 from chatstream.table.port import Table
 
@@ -16,6 +18,7 @@ class Assigned:
         self.tasks: dict[PartitionNo, asyncio.Task[None]] = {}
         self.seats: dict[PartitionNo, Seat] = {}
         self.refused: dict[PartitionNo, str] = {}
+        self._restored: WeakValueDictionary[PartitionNo, Projection] = WeakValueDictionary()
 
     def table(self, number: PartitionNo) -> Table | None:
         """The confirmed rows; None when another node serves them. Raises Restoring, PartitionRefused."""
@@ -33,13 +36,24 @@ class Assigned:
         if why is not None:
             raise PartitionRefused(f"partition {number} is not served: {why}")
 
+    def folds(self, projection: Projection) -> None:
+        """From here on this is folded for its partition."""
+        self._restored[projection.partition] = projection
+
     def status(self) -> list[PartitionStatus]:
         """Every partition that is assigned."""
         return [self._status_of(number) for number in sorted(self.tasks)]
 
     def _status_of(self, number: PartitionNo) -> PartitionStatus:
-        seat = self.seats.get(number)
+        seat, refused, folding = self.seats.get(number), self.refused.get(number), self._restored.get(number)
         if seat is not None:
-            return PartitionStatus(number, "active", seat.writer.claim.epoch, seat.writer.inputs.lag)
-        refused = self.refused.get(number)
-        return PartitionStatus(number, "restoring") if refused is None else PartitionStatus(number, "refused", detail=refused)
+            inputs, folded = seat.writer.inputs, seat.projection.next_offset
+            epoch, position = seat.writer.claim.epoch, Offset(inputs.position.offset)
+            return PartitionStatus(number, "active", epoch, inputs.lag, position=position, folded=folded, end=folded)
+        if refused is not None:
+            return PartitionStatus(number, "refused", detail=refused)
+        if folding is None:
+            return PartitionStatus(number, "restoring")
+        owner, folded, end = folding.ownership, folding.next_offset, folding.restored_to
+        position = Offset(owner.position.offset)
+        return PartitionStatus(number, "restoring", owner.epoch, position=position, folded=folded, end=max(folded, end))

@@ -50,6 +50,7 @@ async def taken_over(
     candidate: Candidate,
     limits: Limits,
     append_claim: AppendClaim,
+    opened: Callable[[Projection], None] = lambda _: None,
 ) -> AsyncIterator[tuple[Projection, Claim]]:
     """Restore the partition, claim it, and prove the claim; its table is open as long as the block runs.
 
@@ -62,13 +63,15 @@ async def taken_over(
     5. Fold until the claim itself was read, then on to the current end: a rival may stand before it or behind it.
     6. Our claim is the current one: we own the partition. Anything else: NotOwner.
 
-    A TableBroken in the block, or before it, has the table removed. Raises NotOwner, LogUnavailable, OutcomeUnknown,
-    TableBroken (claim again), LogReplaced or UnknownFormat (an operator's case).
+    opened: told of the projection when its fold begins. A TableBroken in the block, or before it, has the table removed.
+    Raises NotOwner, LogUnavailable, OutcomeUnknown, TableBroken (claim again), LogReplaced or UnknownFormat (an operator's
+    case).
     """
     identity = await _identified(log_)
     projection = _opened(tables, partition, limits)
     try:
         projection = await _trusted(log_, projection, identity, limits)
+        opened(projection)
         await fold_to(log_, projection, (await log_.bounds(Topic.EVENTS, partition))[1], limits)
         await _refuse_what_changed(log_, projection, identity)
         claim = _next_claim(projection, candidate, identity)
@@ -197,6 +200,7 @@ async def fold_to(log_: Log, projection: Projection, end: Offset, limits: Limits
     """
     if projection.next_offset >= end:
         return
+    projection.restored_to = end
     reader = log_.open_reader(Topic.EVENTS, projection.partition, projection.next_offset)
     try:
         while reader.position < end:

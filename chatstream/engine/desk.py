@@ -6,7 +6,7 @@ import msgspec
 
 from chatstream.core.commands import AnyCommand
 from chatstream.core.events import AnyEvent, MessageRefused, MessageScheduled
-from chatstream.core.ids import MessageId, PartitionNo, Seq, SessionId
+from chatstream.core.ids import MessageId, Offset, PartitionNo, Seq, SessionId
 from chatstream.core.session import Session
 from chatstream.engine.feed import Feed
 from chatstream.table.port import Table
@@ -56,13 +56,20 @@ PartitionState = Literal["restoring", "active", "refused"]
 
 
 class PartitionStatus(msgspec.Struct, frozen=True):
-    """One partition that is assigned to this node. detail: why it is refused; lag: inbound records not yet decided."""
+    """One partition that is assigned to this node. detail: why it is refused; lag: inbound records not yet decided.
+
+    position: of the last inbound record whose decision is safe, -1 for none. folded, end: how far chat.events has been read,
+    and how far it went when that began.
+    """
 
     partition: PartitionNo
     state: PartitionState
     epoch: int = 0
     lag: int = 0
     detail: str = ""
+    position: Offset = Offset(-1)
+    folded: Offset = Offset(0)
+    end: Offset = Offset(0)
 
 
 class Desk(Protocol):

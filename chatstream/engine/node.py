@@ -228,7 +228,7 @@ class Node:
         One at a time: a partition that comes back at once waits until its former life has closed the table.
         """
         candidate = Candidate(node=self._id, url=self._url, fresh_id=self._fresh_id())
-        taking = taken_over(self._log, self._tables, number, candidate, self._limits, self._append_claim)
+        taking = taken_over(self._log, self._tables, number, candidate, self._limits, self._append_claim, self._assigned.folds)
         async with self._doors[number], taking as (projection, claim):
             end = await self._serve_under(number, projection, claim)
             if isinstance(end, Doubt) and end.table:

@@ -46,9 +46,9 @@ class Counted(msgspec.Struct, frozen=True, gc=False):
 class Projection:
     """One partition's table and how far it is.
 
-    ownership: the claims' fold. next_offset: the first offset not folded yet. alarms: events that counted without
-    making sense. more_to_erase: there may be rows under `erasing/` that nobody has looked at. cached: how many confirmed
-    heads stay in memory.
+    ownership: the claims' fold. next_offset: the first offset not folded yet. restored_to: how far the log went when it was
+    looked at last. alarms: events that counted without making sense. more_to_erase: there may be rows under `erasing/` that
+    nobody has looked at. cached: how many confirmed heads stay in memory.
     """
 
     def __init__(self, partition: PartitionNo, table: Table, cached: int) -> None:
@@ -57,6 +57,7 @@ class Projection:
         meta = rows.read_meta(table)
         self.ownership = Ownership() if meta is None else meta.ownership
         self.next_offset = Offset(0) if meta is None else meta.next_offset
+        self.restored_to = self.next_offset
         self.alarms = 0
         self.more_to_erase = True
         self._cached = cached

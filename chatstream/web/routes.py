@@ -17,6 +17,7 @@ from chatstream.core.limits import USER_BYTES_MAX, Limits
 from chatstream.web import (
     acting,
     cancelling,
+    cluster,
     erasing,
     events,
     export,
@@ -312,6 +313,13 @@ ROUTES: Final[tuple[Route, ...]] = (
         answers=(Answer(200, {SSE: str}, frames=live.Frame),),
         refused=_FOLLOW,
         has_head=False,
+    ),
+    Route(
+        method="GET",
+        path="/v1/cluster",
+        handler=cluster.get_cluster,
+        params=(Param("scope", Literal["all", "node"], "all partitions, or those of this node"),),
+        answers=(Answer(200, {JSON: cluster.ClusterNow}),),
     ),
     Route(
         method="GET",

@@ -46,6 +46,8 @@ class WebSettings(msgspec.Struct, frozen=True, kw_only=True):
     """How long other nodes may take to answer what is asked of all of them."""
     retry_after_s: int = 1
     """What `Retry-After` says where nothing better is known."""
+    url: str = ""
+    """Under which other nodes reach this one."""
     model: str = ""
     """Which responder answers here, as it was named: the pages tell people."""
 

@@ -1,0 +1,131 @@
+"""GET /v1/cluster: every partition, who serves it and how far that is, as the owners themselves say.
+
+Each node tells of its own (`scope=node`), and is asked by the one that is asked for all. A partition that nobody tells of is
+`unknown`: its owner is the one that was announced last, if any was.
+"""
+
+import asyncio
+from collections.abc import Iterable
+from typing import Final, Literal
+
+import msgspec
+from aiohttp import web
+from yarl import URL
+
+from chatstream.core.ids import Offset, PartitionNo
+from chatstream.engine.desk import Desk, PartitionStatus
+from chatstream.web.conditional import NO_STORE
+from chatstream.web.offsets import one
+from chatstream.web.peers import PEERS, ask
+from chatstream.web.problems import bad_field
+from chatstream.web.settings import DESK, REQUEST_ID, REQUEST_ID_HEADER, SETTINGS
+
+PARTITION_BYTES_MOST: Final = 4_096
+"""One partition in another node's answer; the sentence why it is refused is the longest part."""
+
+_encode: Final = msgspec.json.Encoder().encode
+
+
+class PartitionNow(msgspec.Struct, frozen=True, kw_only=True):
+    """One partition. node, url: of who serves it, or restores it, or was announced last; empty where nobody was.
+
+    position: of the last inbound record that is decided and safe, -1 for none. lag: inbound records that are read and not
+    decided. folded, end: how far chat.events has been read, and how far it went when that began: equal once it is served.
+    detail: why it is refused.
+    """
+
+    partition: PartitionNo
+    state: Literal["active", "restoring", "refused", "unknown"]
+    node: str
+    url: str
+    epoch: int
+    position: Offset
+    lag: int
+    folded: Offset
+    end: Offset
+    detail: str
+
+
+class NodeThere(msgspec.Struct, frozen=True, kw_only=True):
+    """One node that answered. serves: how many partitions."""
+
+    node: str
+    url: str
+    serves: int
+
+
+class ClusterNow(msgspec.Struct, frozen=True, kw_only=True):
+    """The body of GET /v1/cluster. node: who was asked. nodes: who answered, in the order of their ids."""
+
+    node: str
+    of: int
+    nodes: list[NodeThere]
+    partitions: list[PartitionNow]
+
+
+async def get_cluster(request: web.Request) -> web.Response:
+    """Nodes and partitions: who serves what, and how far each is."""
+    app = request.app
+    desk, url = app[DESK], app[SETTINGS].url
+    found = [_now(status, desk.node_id, url) for status in desk.status()]
+    nodes = [_there(desk.node_id, url, found)]
+    if _asks_all(request):
+        for answer in await _others(request, {each.partition for each in found if each.state == "active"}):
+            found += answer.partitions
+            nodes += answer.nodes
+        found = [_best(desk, number, found) for number in map(PartitionNo, range(desk.partitions))]
+    body = ClusterNow(node=desk.node_id, of=desk.partitions, nodes=sorted(nodes, key=lambda each: each.node), partitions=found)
+    return web.Response(body=_encode(body), content_type="application/json", headers={"Cache-Control": NO_STORE})
+
+
+def _asks_all(request: web.Request) -> bool:
+    scope = one(request, "scope")
+    if scope not in (None, "all", "node"):
+        raise bad_field("scope", "bad-parameter", "scope is all or node")
+    return scope != "node"
+
+
+def _now(status: PartitionStatus, node: str, url: str) -> PartitionNow:
+    return PartitionNow(
+        partition=status.partition,
+        state=status.state,
+        node=node,
+        url=url,
+        epoch=status.epoch,
+        position=status.position,
+        lag=status.lag,
+        folded=status.folded,
+        end=status.end,
+        detail=status.detail,
+    )
+
+
+def _there(node: str, url: str, found: Iterable[PartitionNow]) -> NodeThere:
+    return NodeThere(node=node, url=url, serves=sum(each.state == "active" for each in found))
+
+
+def _best(desk: Desk, number: PartitionNo, found: Iterable[PartitionNow]) -> PartitionNow:
+    """Of several that tell of a partition, as while it moves, the one that serves it under the highest epoch."""
+    told = [each for each in found if each.partition == number]
+    if told:
+        return max(told, key=lambda each: (each.state == "active", each.epoch))
+    none = Offset(0)
+    return PartitionNow(
+        partition=number, state="unknown", node="", url=desk.owner_url(number) or "", epoch=0, position=Offset(-1), lag=0,
+        folded=none, end=none, detail="",
+    )  # fmt: skip
+
+
+async def _others(request: web.Request, own: set[PartitionNo]) -> list[ClusterNow]:
+    """What the owners of the other partitions say, all asked at once and given the same time."""
+    desk = request.app[DESK]
+    numbers = map(PartitionNo, range(desk.partitions))
+    owners = {url for number in numbers if number not in own and (url := desk.owner_url(number)) is not None}
+    return [answer for answer in await asyncio.gather(*(_told(request, url) for url in sorted(owners))) if answer]
+
+
+async def _told(request: web.Request, owner: str) -> ClusterNow | None:
+    app = request.app
+    url = str(URL(owner + "/v1/cluster").with_query(scope="node"))
+    most_bytes = PARTITION_BYTES_MOST * (app[DESK].partitions + 1)
+    return await ask(app[PEERS], url, {REQUEST_ID_HEADER: request[REQUEST_ID]}, ClusterNow, app[SETTINGS].peers_s, most_bytes)
