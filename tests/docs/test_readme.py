@@ -4,6 +4,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -65,7 +66,7 @@ def require_curl() -> None:
 
 def test_every_block_is_run_by_a_test() -> None:
     kinds = {(block.how, block.language) for block in BLOCKS}
-    assert kinds == {("", "sh"), ("node", "sh"), ("node", "python"), ("bot.py", "python"), ("kafka", "sh")}
+    assert kinds == {("", "sh"), ("tour", "sh"), ("node", "sh"), ("node", "python"), ("bot.py", "python"), ("kafka", "sh")}
 
 
 def test_the_two_commands_are_targets_of_the_makefile() -> None:
@@ -76,22 +77,35 @@ def test_the_two_commands_are_targets_of_the_makefile() -> None:
     assert {command[1] for command in commands} <= set(targets)
 
 
-def test_what_is_typed_against_a_node_is_answered(tmp_path: Path) -> None:
+def test_the_tour_goes_on_after_its_node_was_killed(tmp_path: Path) -> None:
     require_curl()
+    before, after = blocks("tour", "sh")
     with NodeProcess(tmp_path) as node:
-        by_curl, by_command = (
-            shell(block.code.replace("http://127.0.0.1:8080", node.url), tmp_path, CHATSTREAM_URL=node.url)
-            for block in blocks("node", "sh")
-        )
+        answered, begun, waits = json_values(shell(before.code.replace("http://127.0.0.1:8080", node.url), tmp_path))
+        node.stop(signal.SIGKILL)
+    assert answered["reply"]["text"] == "I am the offline model. You said: hello"
+    assert (begun["status"], waits["status"], waits["position"]) == ("running", "waiting", 1)
+    with NodeProcess(tmp_path) as node:
+        printed = shell(after.code.replace("http://127.0.0.1:8080", node.url), tmp_path)
+    again, page, events, state, fork, erased = json_values(printed)
+    assert (again["duplicate"], again["reply"]["status"]) == (True, "completed")
+    assert [item["text"] for item in page["data"] if item["role"] == "user"] == ["hello", "/slow 6", "and this?"]
+    assert [item["turn"] for item in page["data"] if item["turn"] == begun["seq"]] == 2 * [begun["seq"]]
+    assert "turn.resumed" in [event["type"] for event in events]
+    assert state["key"] == "colour"
+    assert fork["session"] != "tour"
+    assert erased == 204
+
+
+def test_what_is_typed_against_a_node_is_answered(tmp_path: Path) -> None:
+    with NodeProcess(tmp_path) as node:
+        (block,) = blocks("node", "sh")
+        by_command = shell(block.code, tmp_path, CHATSTREAM_URL=node.url)
         (program,) = blocks("node", "python")
         code = program.code.replace("http://127.0.0.1:8080", node.url)
         by_program = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=WAIT_S, check=True)
-    exchange, page, events = json_values(by_curl)
-    assert exchange["reply"]["text"] == "I am the offline model. You said: hello"
-    assert [item["role"] for item in page["data"]] == ["user", "assistant"]
-    assert [event["type"] for event in events] == ["message.accepted", "reply.completed"]
     assert "the meeting is at nine" in by_command.splitlines()[0]
-    assert len(by_command.splitlines()) == 1 + 4
+    assert len(by_command.splitlines()) == 1 + 2
     assert by_program.stdout.strip() == "I am the offline model. You said: hello"
 
 
