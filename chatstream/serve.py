@@ -132,7 +132,8 @@ def _ready_topics(settings: Settings) -> None:
         missing = {step.topic: declared[step.topic] for step in steps if step.kind == "create"}
         if missing:
             topics.apply(servers, missing, properties)
-    for step in topics.check(servers, declared, properties):
+    wait_s = TOPICS_WAIT_S if settings.create_topics else 0.0
+    for step in topics.check(servers, declared, properties, wait_s=wait_s):
         log.warning("the topics differ from their declaration: %s", step.sentence)
 
 

@@ -20,6 +20,8 @@ TIED: Final = (Topic.MESSAGES, Topic.EVENTS, Topic.REPLIES)
 PARTITIONS_MAX: Final = 10_000
 SEEN_S: Final = 10.0
 """For a change to be shown by the broker that is asked."""
+LOOK_S: Final = 0.05
+"""Between two looks at what a broker knows."""
 
 Kind = Literal["create", "configure", "refuse"]
 
@@ -148,7 +150,7 @@ def _wait_until_seen(admin: KafkaAdmin, declared: Declared, steps: list[Step]) -
     while steps and _steps(declared, _facts(admin)):
         if time.monotonic() > deadline_s:
             raise LogUnavailable(f"the topics were changed, but after {SEEN_S:.0f} s the cluster does not show it")
-        time.sleep(0.05)
+        time.sleep(LOOK_S)
 
 
 def check(
@@ -156,15 +158,24 @@ def check(
     declared: Declared,
     overrides: Mapping[str, str] | None = None,
     known_ids: Mapping[Topic, str] | None = None,
+    wait_s: float = 0.0,
 ) -> list[Step]:
     """Refuse a cluster that cannot be worked with; returns the differences that can be lived with (`configure`).
 
-    known_ids: the topics' ids as seen before. Raises BadSettings for a missing topic or one that differs in what cannot
-    change, or that is set so that conversations would be lost, LogReplaced for a topic that was made anew, LogUnavailable.
+    known_ids: the topics' ids as seen before. wait_s: how long a missing topic may stay so, where somebody has just created
+    it: of several brokers, the one that answers may hear of it last. Raises BadSettings for a missing topic or one that
+    differs in what cannot change, or that is set so that conversations would be lost, LogReplaced for a topic that was made
+    anew, LogUnavailable.
     """
-    facts = _facts(_admin(bootstrap_servers, overrides))
-    steps = _steps(declared, facts)
-    missing = [step.topic.value for step in steps if step.kind == "create"]
+    admin = _admin(bootstrap_servers, overrides)
+    deadline_s = time.monotonic() + wait_s
+    while True:
+        facts = _facts(admin)
+        steps = _steps(declared, facts)
+        missing = [step.topic.value for step in steps if step.kind == "create"]
+        if not missing or time.monotonic() >= deadline_s:
+            break
+        time.sleep(LOOK_S)
     if missing:
         raise BadSettings(f"these topics do not exist: {', '.join(missing)}; `chatstream topics apply` creates them")
     _refuse(steps)

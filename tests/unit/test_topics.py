@@ -1,11 +1,13 @@
 """Reading topics.yaml."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from chatstream import topics
 from chatstream.core.errors import BadSettings
+from chatstream.log.kafka_admin import TopicFacts
 from chatstream.log.port import Topic
 from chatstream.log.sizes import RECORD_BYTES_MAX
 
@@ -86,3 +88,37 @@ def test_most_partitions_are_allowed(tmp_path: Path) -> None:
 def test_a_missing_file_is_one_clear_sentence(tmp_path: Path) -> None:
     with pytest.raises(BadSettings, match="cannot be read"):
         topics.load(tmp_path / "none.yaml")
+
+
+class LateCluster:
+    """A cluster whose broker hears of its topics one question after the other."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    def facts(self, names: Sequence[str]) -> dict[str, TopicFacts]:
+        self.asked += 1
+        declared = topics.load()
+        known = list(names)[: self.asked]
+        return {
+            name: TopicFacts(name, declared[Topic(name)].partitions, 1, dict(declared[Topic(name)].config), frozenset())
+            for name in known
+        }
+
+
+@pytest.fixture
+def late(monkeypatch: pytest.MonkeyPatch) -> LateCluster:
+    cluster = LateCluster()
+    monkeypatch.setattr(topics, "_admin", lambda *_: cluster)
+    return cluster
+
+
+def test_topics_that_were_just_created_may_be_heard_of_late(late: LateCluster) -> None:
+    assert topics.check("", topics.load(), wait_s=60) == []
+    assert late.asked == len(Topic)
+
+
+def test_topics_that_nobody_creates_are_missed_at_once(late: LateCluster) -> None:
+    with pytest.raises(BadSettings, match="these topics do not exist"):
+        topics.check("", topics.load())
+    assert late.asked == 1
