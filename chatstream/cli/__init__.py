@@ -3,8 +3,11 @@
 app     the commands by name, and the one place where errors become a line and an exit code
 flags   flags that several commands share
 up      a node
-talk    send, history, tail: over HTTP to a node
-client  the HTTP client behind them
+talk    send, history, tail, export: over HTTP to a node
+chat    a conversation in the terminal
+top     what a node is doing
+opening the client behind them
+conversation, keyboard, screen  what chat is made of
 topics  topics plan, apply, check
 replay  the table, rebuilt and compared
 doctor  what is wrong here

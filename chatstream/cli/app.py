@@ -1,13 +1,14 @@
 """The commands by name, and the one place where errors become a line on stderr and an exit code."""
 
+import os
 import sys
 from collections.abc import Sequence
 from typing import Annotated, Final
 
 import typer
 
-from chatstream.cli import adopt, doctor, replay, talk, topics, up
-from chatstream.core.errors import BadInput, BadSettings, ChatstreamError
+from chatstream.cli import adopt, chat, doctor, replay, talk, top, topics, up
+from chatstream.core.errors import BadInput, BadSettings, ChatstreamError, Unreachable
 
 USAGE_ERROR: Final = 2
 FAILED: Final = 1
@@ -23,6 +24,9 @@ app.command("up")(up.up)
 app.command("send")(talk.send)
 app.command("history")(talk.history)
 app.command("tail")(talk.tail)
+app.command("chat")(chat.chat)
+app.command("export")(talk.export)
+app.command("top")(top.top)
 app.command("replay")(replay.replay)
 app.command("doctor")(doctor.doctor)
 app.command("adopt")(adopt.adopt)
@@ -55,8 +59,14 @@ def run(argv: Sequence[str]) -> int:
         return _complain(f"{error.format_message().rstrip('.')}; see chatstream --help", error.exit_code)
     except (BadSettings, BadInput) as error:
         return _complain(str(error), USAGE_ERROR)
+    except Unreachable as error:
+        return _complain(f"{error} (`chatstream up`, or --url)", FAILED)
     except ChatstreamError as error:
         return _complain(str(error), FAILED)
+    except BrokenPipeError:
+        # Who read our output has left. What is still buffered has nowhere to go, and is not to fail once more at the end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILED
     return code if isinstance(code, int) else 0
 
 

@@ -156,6 +156,10 @@ class AsyncClient:
             async for part in answer.content.iter_any():
                 yield part
 
+    async def get(self, path: str) -> bytes:
+        """Anything else that can be read: the body of a GET, as `/metrics` or a page of the console's."""
+        return (await self._transport.ask(Asked("GET", path, headers={"Accept": "*/*"}))).body
+
     # -- acting -------------------------------------------------------------------------------------------------------
 
     async def cancel(

@@ -76,6 +76,7 @@ class Client:
     follow = _iterates(AsyncClient.follow)
     live = _iterates(AsyncClient.live)
     export = _iterates(AsyncClient.export)
+    get = _waits(AsyncClient.get)
     cancel = _waits(AsyncClient.cancel)
     retry = _waits(AsyncClient.retry)
     regenerate = _waits(AsyncClient.regenerate)
@@ -127,12 +128,13 @@ class Reading(Generic[T]):
         self._client = client
         self._source = source
         self._pending: Future[tuple[T, ...]] | None = None
+        self._task: asyncio.Task[Any] | None = None
 
     def __iter__(self) -> Iterator[T]:
         return self
 
     def __next__(self) -> T:
-        pending = self._pending = self._pending or self._client._submit(_next(self._source))
+        pending = self._pending = self._pending or self._client._submit(self._next())
         try:
             found = pending.result()
         finally:
@@ -144,20 +146,21 @@ class Reading(Generic[T]):
 
     def close(self) -> None:
         """Leave the iterator before its end. Repeatable."""
-        pending, self._pending = self._pending, None
-        if pending is not None:
-            pending.cancel()
+        self._pending = None
         if isinstance(self._source, AsyncGenerator):
-            self._client._wait(_closed(self._source))
+            self._client._wait(self._end(self._source))
 
+    async def _next(self) -> tuple[T, ...]:
+        """The next one, or nothing at the end: StopAsyncIteration cannot pass a future."""
+        self._task = asyncio.current_task()
+        try:
+            return (await anext(self._source),)
+        except StopAsyncIteration:
+            return ()
 
-async def _next(source: AsyncIterator[T]) -> tuple[T, ...]:
-    """The next one, or nothing at the end: StopAsyncIteration cannot pass a future."""
-    try:
-        return (await anext(source),)
-    except StopAsyncIteration:
-        return ()
-
-
-async def _closed(source: AsyncGenerator[Any, None]) -> None:
-    await source.aclose()
+    async def _end(self, source: AsyncGenerator[T, None]) -> None:
+        """A generator that still runs cannot be closed."""
+        if self._task is not None and not self._task.done():
+            self._task.cancel()
+            await asyncio.wait([self._task])
+        await source.aclose()

@@ -27,7 +27,7 @@ OF_CODE: Final[Mapping[str, type[ChatstreamError]]] = {
     for kind in (BadId, Erased, LogUnavailable, OutcomeUnknown, PartitionRefused, Restoring, TableBroken, TooManyReaders)
 }
 """Problems that have a class of their own; every other one is a RequestRefused."""
-BAD_GATEWAY: Final = (502, 504)
+BAD_GATEWAY: Final = (502, 503, 504)
 """What a proxy says while nobody is behind it."""
 RETRIED: Final = (429, 503)
 """A later attempt can go well. 409 is retryable too, but that is for the one who asked: the session is busy."""

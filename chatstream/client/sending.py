@@ -48,7 +48,7 @@ async def send_and_wait(transport: Transport, session: str, message: Message, wa
     ends_at_s = loop.time() + wait_s
     path, body = session_path(session, "/messages"), message.body()
     while (left_s := ends_at_s - loop.time()) > 0:
-        held_s = max(1, min(transport.patience.hold_s, int(left_s)))
+        held_s = max(1, int(min(transport.patience.hold_s, left_s)))
         asked = Asked("POST", path, body, {"Prefer": f"wait={held_s}"}, held_s)
         answer = await transport.ask(asked)
         if answer.status == HTTPStatus.OK:

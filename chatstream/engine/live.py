@@ -58,10 +58,12 @@ class Live:
     """The attempts under way on one node, and their readers.
 
     An attempt that has ended stays until the session's next event is confirmed: whoever joins in that moment is shown it.
+    finished: how many turns have come to an end here.
     """
 
     def __init__(self) -> None:
         self.ended: Final[dict[SessionId, LiveAttempt]] = {}
+        self.finished = 0
         self._running: dict[SessionId, LiveAttempt] = {}
         self._readers: dict[SessionId, _Readers] = {}
 
@@ -103,6 +105,7 @@ class Live:
         attempt = self._running.pop(session, None)
         if attempt is not None:
             self.ended[session] = attempt
+            self.finished += 1
 
     def drop(self, session: SessionId) -> None:
         """The call was stopped: what it said is not to be shown to anyone who joins now."""

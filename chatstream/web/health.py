@@ -68,6 +68,9 @@ class NodeMetrics(Collector):
     def collect(self) -> Iterable[Metric]:
         """For prometheus_client."""
         yield GaugeMetricFamily("chatstream_readers_waiting", "Requests held for an event.", value=len(self._desk.feed))
+        live = self._desk.feed.live
+        yield GaugeMetricFamily("chatstream_calls", "Calls of the model under way.", value=len(live.running()))
+        yield CounterMetricFamily("chatstream_turns_ended", "Turns that ended, well or not.", value=live.finished)
         statuses = self._desk.status()
         partitions = GaugeMetricFamily("chatstream_partitions", "Partitions assigned to this node.", labels=["state"])
         for state in _STATES:

@@ -19,7 +19,7 @@ README: Final = (ROOT / "README.md").read_text()
 DESIGN: Final = (ROOT / "docs" / "design.md").read_text()
 DECISIONS: Final = (ROOT / "docs" / "decisions.md").read_text()
 LINES_MAX: Final = 250
-COMMANDS: Final = ("up", "send", "history", "tail", "topics", "replay", "doctor", "adopt")
+COMMANDS: Final = ("up", "chat", "send", "history", "tail", "export", "top", "topics", "replay", "doctor", "adopt")
 FLAG: Final = {"librdkafka": "-X", "limits": "--limit"}
 
 

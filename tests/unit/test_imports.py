@@ -45,6 +45,7 @@ CLIENTS: Final = {
     "pydantic": {"settings"},
     "pydantic_settings": {"settings"},
     "typer": {"cli"},
+    "rich": {"cli"},
     "yaml": {"topics"},
     "uvloop": {"serve"},
 }
