@@ -115,3 +115,12 @@ async def test_a_frame_beyond_the_limit_ends_the_reader() -> None:
         await anext(frames)
         with pytest.raises(BadAnswer, match="200 bytes"):
             await anext(frames)
+
+
+async def test_an_exported_conversation_comes_in_parts_and_one_that_breaks_off_is_no_whole_one() -> None:
+    answer = sequence(streamed(b"# alice\n", b"\nhello\n"), streamed(b"# alice\n", cut=True))
+    async with answering(answer) as (url, asked), AsyncClient(url, patience=QUICK) as client:
+        assert b"".join([part async for part in client.export("alice", format="md")]) == b"# alice\n\nhello\n"
+        with pytest.raises(Unreachable):
+            _ = [part async for part in client.export("alice")]
+    assert asked.paths == ["/v1/sessions/alice/export?format=md", "/v1/sessions/alice/export?format=jsonl"]
