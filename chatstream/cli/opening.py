@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from chatstream.core.errors import ChatstreamError
 
 if TYPE_CHECKING:
-    from chatstream import Client
+    from chatstream.client import Client
 
 
 def opened(url: str, for_ever: bool = False) -> "Client":

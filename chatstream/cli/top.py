@@ -12,7 +12,7 @@ from chatstream.cli.opening import opened
 from chatstream.core.errors import BadInput, ChatstreamError
 
 if TYPE_CHECKING:
-    from chatstream import Client
+    from chatstream.client import Client
 
 EVERY_LEAST_S: Final = 0.2
 COUNTED_MOST: Final = 200
