@@ -44,15 +44,25 @@ def require_kafka() -> None:
 class Cluster:
     """Brokers numbered from 0. With three, everything is replicated three times and two must be in sync.
 
-    directory: an empty one for their data, removed in the end; by default a new one.
+    directory: an empty one for their data, removed in the end; by default a new one. quick_start: as in jars.java_command.
     """
 
-    def __init__(self, count: int = 1, settings: Mapping[str, str] | None = None, directory: Path | None = None) -> None:
+    def __init__(
+        self,
+        count: int = 1,
+        settings: Mapping[str, str] | None = None,
+        directory: Path | None = None,
+        quick_start: bool = True,
+    ) -> None:
         self.directory = directory or Path(tempfile.mkdtemp(prefix="chatstream-kafka-"))
         addresses = free_addresses(count)
         self.servers = [
             Server(
-                address, self.directory / str(address.number), addresses, {**(SEVERAL if count > 1 else {}), **(settings or {})}
+                address,
+                self.directory / str(address.number),
+                addresses,
+                {**(SEVERAL if count > 1 else {}), **(settings or {})},
+                quick_start,
             )
             for address in addresses
         ]

@@ -33,6 +33,8 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """How far ahead a message may be scheduled: further is refused as `too-far`."""
     waiting_turns: int = 1_000
     """Turns of one session that wait behind the running one: the next is refused as `queue-full`."""
+    waiting_bytes: int = 2 * MIB
+    """Messages of one partition whose turns wait, kept in memory as JSON counts them; more are read back from the table."""
     unconfirmed_records: int = 10_000
     """Appended but unconfirmed events of one partition; at that many its input is paused."""
     unconfirmed_bytes: int = 64 * MIB

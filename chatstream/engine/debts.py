@@ -22,6 +22,7 @@ from chatstream.core.session import (
     resume,
 )
 from chatstream.engine.copying import Copies
+from chatstream.engine.kept import Kept
 from chatstream.engine.projection import Projection
 from chatstream.engine.slots import Appender, Slots
 from chatstream.engine.surroundings import Surroundings
@@ -40,6 +41,11 @@ class Debts:
         self._copies = copies
         self._limits = limits
         self._around = around
+        self._kept = Kept(limits.waiting_bytes)
+
+    def keep(self, event: MessageAccepted, size_bytes: int) -> None:
+        """A message was confirmed: its turn may run soon, or wait. size_bytes: of its JSON."""
+        self._kept.add(event, size_bytes)
 
     def start(self) -> None:
         """Before the first inbound record: end of the turns a dead process was in, then what the state owes.
@@ -53,7 +59,7 @@ class Debts:
             session = SessionId(key[len(rows.OWED) :].decode())
             slot = self._slots.find(session)
             if slot is None or not slot.pending:
-                self.pay(session, None)
+                self.pay(session)
 
     def _resume(self, session: SessionId, value: bytes) -> None:
         slot, now = self._slots.open(session), self._around.now()
@@ -66,14 +72,14 @@ class Debts:
         else:
             self._writer.append(slot, resume(slot.head, running, now))
 
-    def pay(self, session: SessionId, event: MessageAccepted | None) -> None:
-        """Do what the session owes. event: the message that was just confirmed, if one was. Raises TableBroken."""
+    def pay(self, session: SessionId) -> None:
+        """Do what the session owes. Raises TableBroken."""
         for debt in react(self._projection.session(session)):
             if self._writer.over:
                 return
             match debt:
                 case Run():
-                    self._run(session, debt, event)
+                    self._run(session, debt)
                 case Interrupt():
                     self._interrupt(session, debt)
                 case Copy():
@@ -81,11 +87,11 @@ class Debts:
                 case _:
                     assert_never(debt)
 
-    def _run(self, session: SessionId, debt: Run, event: MessageAccepted | None) -> None:
+    def _run(self, session: SessionId, debt: Run) -> None:
         running = self._slots.open(session).head.running
         if running is None or (running.turn, running.version) != (debt.turn, debt.version) or running.parked:
             return  # its end, or what it waits for, is appended already, only not confirmed
-        self._around.run(session, running, event if event is not None and event.seq == running.turn else None)
+        self._around.run(session, running, self._kept.take(session, running.turn))
 
     def _interrupt(self, session: SessionId, debt: Interrupt) -> None:
         slot = self._slots.open(session)

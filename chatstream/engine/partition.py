@@ -103,7 +103,7 @@ class Partition:
         self._idle = Idle(self.number, projection.table, limits, around)
         self._brake = Brake(self._appends, self._deferred, limits, around)
         self._progress = Progress(self, self._slots, self._contexts, limits, around)
-        self._touched: dict[SessionId, MessageAccepted | None] = {}
+        self._touched: dict[SessionId, None] = {}
         self._answers: deque[tuple[int, bytes, Answer]] = deque()
         self._held_acks: deque[tuple[Pending, Offset]] | None = None
         self.inputs: Final = Inputs(projection.ownership.position)
@@ -292,8 +292,10 @@ class Partition:
         self._slots.open(event.session).confirmed(event)
         if is_public(event):
             self._around.publish(offset, event, value)
-        self._touched[event.session] = event if isinstance(event, MessageAccepted) else None
-        if isinstance(event, MessageScheduled):
+        self._touched[event.session] = None
+        if isinstance(event, MessageAccepted):
+            self._debts.keep(event, len(value))
+        elif isinstance(event, MessageScheduled):
             self._timers.scheduled(event)
         elif isinstance(event, StepCompleted | ApprovalRequested):
             self._progress.confirmed(event)
@@ -309,8 +311,8 @@ class Partition:
         touched, self._touched = self._touched, {}
         for session in touched:
             self._around.wake(session)
-        for session, event in touched.items():
-            self._debts.pay(session, event)
+        for session in touched:
+            self._debts.pay(session)
         if self._timers.behind and not self.over:
             self._timers.look()
         for fork in self._copies.go_on():

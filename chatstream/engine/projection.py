@@ -63,6 +63,8 @@ class Projection:
         self._cached = cached
         self._heads: dict[SessionId, Session] = {}
         self._staged_heads: dict[SessionId, Session] = {}
+        self._written_heads: dict[SessionId, Session] = {}
+        """Of the same sessions, as the table has them."""
         self._staged_ids: dict[tuple[SessionId, MessageId], Seq] = {}
         self._staged: list[Change] = []
         self._written_offset = self.next_offset
@@ -152,7 +154,7 @@ class Projection:
     def _stage(self, before: Session, event: AnyEvent, value: bytes, offset: Offset, after: Session) -> None:
         if not fits(before, event):
             self._alarm(offset, f"{codec.type_name(event)} does not fit session {before.session} after seq {before.last_seq}")
-        self._staged += writes.changes(before, event, value, offset, after)
+        self._staged += writes.brought(event, value, offset, after)
         # It is over, or waits for somebody: not when another turn ended before its time came.
         if isinstance(event, Terminal | ApprovalRequested | SessionErased) and before.running != after.running:
             self._staged.append((rows.running_key(event.session), None))
@@ -162,6 +164,7 @@ class Projection:
         if after.erased or before.copying is not after.copying:
             self.more_to_erase = True
         self._heads[event.session] = after
+        self._written_heads.setdefault(event.session, before)
         self._staged_heads[event.session] = after
 
     def _fold_ghost(self, record: Record) -> None:
@@ -211,11 +214,14 @@ class Projection:
         """Write what is staged, and the position, in one batch. Raises TableBroken."""
         if self.next_offset == self._written_offset:
             return
-        self._staged += map(rows.write_head, self._staged_heads.values())
+        for session, after in self._staged_heads.items():
+            self._staged += writes.moved(self._written_heads[session], after)
+            self._staged.append(rows.write_head(after))
         self._staged.append(rows.write_meta(rows.TableMeta(rows.LAYOUT, self.next_offset, self.ownership)))
         self.table.write(self._staged)
         self._staged = []
         self._staged_heads = {}
+        self._written_heads = {}
         self._staged_ids = {}
         self._written_offset = self.next_offset
         if len(self._heads) > self._cached:

@@ -118,7 +118,9 @@ class Turns:
         call = self._calls.get(job.session)
         if call is not None and (call.job.turn, call.job.version) == (job.turn, job.version):
             return
-        self._waiting[job.session] = job
+        waiting = self._waiting.get(job.session)
+        if waiting is None or (waiting.turn, waiting.version) != (job.turn, job.version):
+            self._waiting[job.session] = job  # the same one may have its message at hand, and keeps it
         if self._has_room():
             self._start_next()
 

@@ -37,12 +37,20 @@ class UserResponder:
 
     async def respond(self, turn: Turn) -> AsyncIterator[str | Reply]:
         """What the user's code gives, piece by piece. Raises what it raises, and ResponderRefused for other types."""
-        pieces = self._in_loop(turn) if self._is_async else self._in_thread(turn)
+        # One generator around the user's own, and not two: each costs every piece of every answer.
+        pieces = self._respond(turn) if self._is_async else self._in_thread(turn)
+        if not isinstance(pieces, AsyncIterator):
+            pieces = await pieces
+            if not isinstance(pieces, AsyncIterator):
+                if pieces is not None:
+                    yield _checked(pieces)
+                return
         try:
             async for piece in pieces:
                 yield _checked(piece)
         finally:
-            await pieces.aclose()
+            if (aclose := getattr(pieces, "aclose", None)) is not None:
+                await aclose()
 
     async def close(self) -> None:
         """The user's `close`, async or not."""
@@ -72,21 +80,6 @@ class UserResponder:
         finally:
             plain.leave()
             await pieces.aclose()
-
-    async def _in_loop(self, turn: Turn) -> AsyncGenerator[Any, None]:
-        result = self._respond(turn)
-        if not isinstance(result, AsyncIterator):
-            result = await result
-        if not isinstance(result, AsyncIterator):
-            if result is not None:
-                yield result
-            return
-        try:
-            async for piece in result:
-                yield piece
-        finally:
-            if (aclose := getattr(result, "aclose", None)) is not None:
-                await aclose()
 
 
 def responder_of(target: Any, name: str, threads: Threads) -> Responder:

@@ -174,12 +174,13 @@ def ghost_key(session: SessionId, record_key: bytes) -> bytes:
 
 def recent_key(time: str, session: SessionId) -> bytes:
     """Newest first: every digit of the time is turned round (0 for 9, 1 for 8, …); the rest of its letters stay."""
-    return RECENT + time.translate(_NINES).encode() + b"/" + session.encode()
+    return RECENT + f"{inverted(time)}/{session}".encode()
 
 
 def inverted(time: str) -> str:
     """A time so that later ones sort first; of such a text the time again."""
-    return time.translate(_NINES)
+    # As bytes: a text's own translate takes four times as long, and each turn needs several.
+    return time.encode().translate(_NINES).decode()
 
 
 def user_key(user: str, session: SessionId) -> bytes:
@@ -190,7 +191,7 @@ def failed_key(session: SessionId) -> bytes:
     return FAILED + session.encode()
 
 
-_NINES: Final = str.maketrans("0123456789", "9876543210")
+_NINES: Final = bytes.maketrans(b"0123456789", b"9876543210")
 
 
 def after_prefix(prefix: bytes) -> bytes:

@@ -29,14 +29,26 @@ _encoder: Final = msgspec.msgpack.Encoder()
 
 
 def changes(before: Session, event: AnyEvent, value: bytes, offset: Offset, after: Session) -> list[Change]:
-    """The rows of one counting event, the head left out: of several events in a batch only the last head is written."""
-    session = event.session
-    found: list[Change] = []
+    """The rows of one counting event, the head left out."""
+    return brought(event, value, offset, after) + moved(before, after)
+
+
+def brought(event: AnyEvent, value: bytes, offset: Offset, after: Session) -> list[Change]:
+    """The rows that are one counting event's own. after: the session with it."""
+    found = _named(event)
     if not after.erased:
+        session = event.session
         found.append((rows.entry_key(session, event.seq), offset.to_bytes(8, "big") + value))
         named = id_of(event)
         if named:
             found.append((rows.message_key(session, named), event.seq.to_bytes(8, "big")))
+    return found
+
+
+def moved(before: Session, after: Session) -> list[Change]:
+    """The rows that say where a session stands, the head left out: once for however many events lie between the two."""
+    session = after.session
+    found: list[Change] = []
     owed, owes = _owes(before), _owes(after)
     if owed != owes:
         found.append((rows.owed_key(session), b"" if owes else None))
@@ -50,7 +62,6 @@ def changes(before: Session, event: AnyEvent, value: bytes, offset: Offset, afte
         found.append((rows.user_key(after.user or before.user, session), b"" if after.user else None))
     if before.failed != after.failed:
         found.append((rows.failed_key(session), b"" if after.failed else None))
-    found += _named(event)
     if before.copying is not after.copying:
         found += _fork_changes(before, after)
     return found

@@ -48,13 +48,18 @@ def fetch() -> Path:
     return LIB
 
 
-def java_command(main: str, args: Sequence[str], *, heap_mb: int = 512, level: str = "WARN") -> list[str]:
-    """The command that runs a class of the jars. The flags make the JVM small and quick to start."""
+def java_command(
+    main: str, args: Sequence[str], *, heap_mb: int = 512, level: str = "WARN", quick_start: bool = True
+) -> list[str]:
+    """The command that runs a class of the jars. The flags make the JVM small.
+
+    quick_start: its better compiler is off, which a broker that runs for minutes under load wants on.
+    """
     return [
         "java",
         f"-Xmx{heap_mb}m",
         "-XX:+UseSerialGC",
-        "-XX:TieredStopAtLevel=1",
+        *(["-XX:TieredStopAtLevel=1"] if quick_start else []),
         "-Xshare:auto",
         f"-Dlog4j2.configurationFile={HERE / 'log4j2.properties'}",
         f"-Dchatstream.kafka.level={level}",

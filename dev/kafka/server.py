@@ -39,13 +39,15 @@ class Address:
 class Server:
     """One broker in KRaft combined mode: its own controller as well.
 
-    peers: all brokers of the cluster, this one among them. settings: Kafka's own names, over ours.
+    peers: all brokers of the cluster, this one among them. settings: Kafka's own names, over ours. quick_start: as in
+    jars.java_command.
     """
 
     address: Address
     directory: Path
     peers: Sequence[Address]
     settings: Mapping[str, str] = field(default_factory=dict)
+    quick_start: bool = True
     process: "subprocess.Popen[bytes] | None" = None
 
     def format(self) -> None:
@@ -69,7 +71,7 @@ class Server:
         out = output or (self.directory / "broker.log").open("ab")
         try:
             self.process = subprocess.Popen(
-                jars.java_command("kafka.Kafka", [str(self._file)]),
+                jars.java_command("kafka.Kafka", [str(self._file)], quick_start=self.quick_start),
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=out,

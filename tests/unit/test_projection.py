@@ -169,3 +169,21 @@ def test_a_writers_own_event_that_would_not_count_is_told_so_and_leaves_nothing(
     assert not projection.confirm(event, b"{}", Offset(1), place(0), after)
     assert projection.next_offset == 1
     assert projection.session(ALICE).last_seq == 0
+
+
+def test_a_session_is_listed_once_for_all_its_events_of_one_flush_and_where_it_stood_before_no_more() -> None:
+    folding = Folding()
+    folding.event(accepted(1, time="2026-01-01T00:00:00.000Z"))
+    folding.projection.flush()
+    folding.table.writes.clear()
+    folding.event(completed(2, 1, time="2026-01-01T00:00:01.000Z"))
+    folding.event(accepted(3, time="2026-01-01T00:00:02.000Z"))
+    folding.event(completed(4, 3, time="2026-01-01T00:00:03.000Z"))
+    folding.projection.flush()
+    (written,) = folding.table.writes
+    assert [key for key in written if key.startswith(rows.RECENT)] == [
+        rows.recent_key("2026-01-01T00:00:00.000Z", ALICE),
+        rows.recent_key("2026-01-01T00:00:03.000Z", ALICE),
+    ]
+    listed = [key for key, _ in folding.table.scan(rows.RECENT, rows.after_prefix(rows.RECENT))]
+    assert listed == [rows.recent_key("2026-01-01T00:00:03.000Z", ALICE)]

@@ -7,6 +7,7 @@ from random import Random
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from chatstream.core.errors import TableBroken
 from chatstream.core.events import MessageAccepted
@@ -314,3 +315,17 @@ def test_a_turn_of_what_is_no_message_fails() -> None:
         return desk.outcomes
 
     assert run_virtual(scene(), 100) == [Failed(code="no-message", detail="event 7 of the session is no message")]
+
+
+def test_a_turn_that_waits_for_a_free_call_keeps_its_message_when_it_is_asked_for_again() -> None:
+    async def scene() -> list[Outcome]:
+        model, desk = Model(answers), Desk()
+        turns = _turns(model, replace(LIMITS, calls=0))
+        turns.run(Job(desk, S, Seq(1), Version(1), MESSAGE))
+        turns.run(Job(desk, S, Seq(1), Version(1)))
+        turns._limits = LIMITS
+        turns._start_more()
+        await asyncio.sleep(1)
+        return desk.outcomes
+
+    assert run_virtual(scene(), 100) == [Completed(text="hi")]  # its table has no message: it would be lost
