@@ -19,7 +19,7 @@ help:
 	@echo "make up      install and start a node on the embedded log at http://127.0.0.1:8080 (ARGS='...' adds flags)"
 	@echo "make test    install what tests need and run all of them"
 	@echo "make kafka   start an Apache Kafka broker at 127.0.0.1:9092 for trying out (needs java >= 17 and mvn)"
-	@echo "make bench   measure, on a broker of its own, and print one table (ARGS=--quick for a look)"
+	@echo "make bench   measure, on a broker of its own, and print one table (ARGS=--quick for a look, ARGS='--out FILE' for a copy)"
 	@echo "make soak    simulate crashes with ever new seeds, until Ctrl-C"
 	@echo "make chaos   kill, stop, cut off and starve real nodes and brokers, in full: about half an hour"
 	@echo "make soak-real  load a broker and two nodes for a while and watch memory and descriptors (ARGS='--minutes 60')"

@@ -1,6 +1,7 @@
 """The same work without chatstream, as processes of their own: what no implementation on these libraries can beat.
 
-`python -m benchmarks.floors http PORT`: an aiohttp server that reads a body and answers with one of our size.
+`python -m benchmarks.floors http PORT BYTES`: an aiohttp server that reads a body and answers with one of our size; that
+answers a GET with so many bytes; and whose live streams are sent a frame for each body.
 `python -m benchmarks.floors kafka BOOTSTRAP COUNT`: consumes COUNT records and produces three for each, acks awaited;
 prints its CPU seconds.
 """
@@ -25,23 +26,49 @@ from tests.until import until
 ANSWER = b'{"message":%s,"reply":%s}' % (b'"' + b"m" * 350 + b'"', b'"' + b"r" * 350 + b'"')
 
 
+FRAME = b'data: {"type":"text.delta"}\n\n'
+WINDOWS = web.AppKey("windows", set[web.StreamResponse])
+PAGE = web.AppKey("page", bytes)
+
+
 async def _answer(request: web.Request) -> web.Response:
     await request.read()
+    for window in request.app[WINDOWS]:
+        await window.write(FRAME)
     return web.Response(body=ANSWER, content_type="application/json")
 
 
-def serve_http(port: int) -> None:
+async def _page(request: web.Request) -> web.Response:
+    return web.Response(body=request.app[PAGE], content_type="application/json")
+
+
+async def _live(request: web.Request) -> web.StreamResponse:
+    response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+    await response.prepare(request)
+    await response.write(b'data: {"type":"stream.ready"}\n\n')
+    request.app[WINDOWS].add(response)
+    await asyncio.Event().wait()
+    return response
+
+
+def serve_http(port: int, page_bytes: int) -> None:
     """Serve until killed."""
     app = web.Application()
+    app[WINDOWS] = set()
+    app[PAGE] = b"p" * page_bytes
     app.router.add_post("/v1/sessions/{session}/messages", _answer)
+    app.router.add_get("/v1/sessions/{session}/messages", _page)
+    app.router.add_get("/v1/sessions/{session}/live", _live)
     web.run_app(app, host="127.0.0.1", port=port, access_log=None, print=None, loop=uvloop.new_event_loop())
 
 
 @asynccontextmanager
-async def bare_http() -> AsyncIterator[int]:
+async def bare_http(page_bytes: int = 0) -> AsyncIterator[int]:
     """The bare server's port."""
     port = free_port()
-    process = await asyncio.create_subprocess_exec(sys.executable, "-m", "benchmarks.floors", "http", str(port))
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "benchmarks.floors", "http", str(port), str(page_bytes)
+    )
     try:
         await until(lambda: _listens(port), 20, "the bare server listens")
         yield port
@@ -90,6 +117,6 @@ def floor_cpu_s(bootstrap: str, count: int) -> float:
 
 if __name__ == "__main__":
     if sys.argv[1] == "http":
-        serve_http(int(sys.argv[2]))
+        serve_http(int(sys.argv[2]), int(sys.argv[3]))
     else:
         print(consume_and_produce(sys.argv[2], int(sys.argv[3])))

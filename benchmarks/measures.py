@@ -13,6 +13,7 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 from benchmarks.client import load
 from benchmarks.floors import bare_http, floor_cpu_s
 from benchmarks.pages import pages
+from benchmarks.reading import histories, idle_readers, windows
 from benchmarks.rig import PARTITIONS, Row, cpu_s, disk_bytes, memory_mib, node, pid_of
 from tests.nodes import NodeProcess
 from tests.until import until
@@ -61,7 +62,7 @@ async def replied(bootstrap: str, count: int) -> None:
 
 async def one_way(bootstrap: str, quick: bool) -> list[Row]:
     """Messages that wait on chat.messages, answered by one node: CPU of the node alone."""
-    count = 20_000 if quick else 100_000
+    count = 20_000 if quick else 60_000
     async with node(bootstrap) as process:
         produce(bootstrap, 2_000, 200)
         await replied(bootstrap, 2_000)
@@ -82,7 +83,7 @@ async def one_way(bootstrap: str, quick: bool) -> list[Row]:
 
 async def http(bootstrap: str, quick: bool) -> list[Row]:
     """POST that waits for the reply, with 1, 64 and 256 clients; broker, node and clients share the machine."""
-    seconds = 5.0 if quick else 15.0
+    seconds = 4.0 if quick else 10.0
     rows = []
     async with bare_http() as bare, node(bootstrap) as process:
         for clients, aim in ((1, "p50 5 ms"), (64, "2,000/s"), (256, "")):
@@ -171,9 +172,10 @@ def _next_page(port: int, query: str) -> str:
 
 
 async def growth(_: str, quick: bool) -> list[Row]:
-    """A turn of a long conversation beside a turn of a short one, and what the table grew by; the model reads no history."""
+    """A turn of a long conversation beside a turn of a short one, and what the table grew by; the model reads its window."""
     long = 5_000 if quick else 50_000
-    async with node("", "--limit", f"waiting_turns={2 * long}") as process:
+    limits = ("--limit", f"waiting_turns={2 * long}", "--limit", "prompt_tokens=1000", "--limit", "compact_share=2")
+    async with node("", *limits, responder="benchmarks.stub:with_history") as process:
         await _grow(process, "short", 4)
         await _grow(process, "long", long - 1)
         before = disk_bytes(process.data / "tables")
@@ -231,6 +233,9 @@ Measure = Callable[[str, bool], Awaitable[list[Row]]]
 MEASURES: Final[dict[str, Measure]] = {
     "one-way": one_way,
     "http": http,
+    "windows": windows,
+    "histories": histories,
+    "readers": idle_readers,
     "calls": many_calls,
     "restore": restore,
     "growth": growth,

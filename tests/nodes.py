@@ -115,6 +115,10 @@ class NodeProcess:
         """How many partitions it is to serve, as far as it knows."""
         return sum(max(0, self._metric(f'chatstream_partitions{{state="{s}"}}')) for s in ("active", "restoring", "refused"))
 
+    def readers(self) -> int:
+        """How many requests it holds for an event, -1 when it does not answer."""
+        return self._metric("chatstream_readers_waiting")
+
     def _metric(self, name: str) -> int:
         try:
             with urllib.request.urlopen(f"{self.url}/metrics", timeout=2) as response:
