@@ -6,7 +6,7 @@ Everything is read off the confirmed state, so whatever happens in between, it i
 
 from typing import assert_never
 
-from chatstream.core.events import MessageAccepted
+from chatstream.core.events import AnyEvent, MessageAccepted
 from chatstream.core.head import find_owed
 from chatstream.core.ids import SessionId
 from chatstream.core.limits import Limits
@@ -43,9 +43,10 @@ class Debts:
         self._around = around
         self._kept = Kept(limits.waiting_bytes)
 
-    def keep(self, event: MessageAccepted, size_bytes: int) -> None:
-        """A message was confirmed: its turn may run soon, or wait. size_bytes: of its JSON."""
-        self._kept.add(event, size_bytes)
+    def confirmed(self, event: AnyEvent, size_bytes: int) -> None:
+        """An event was confirmed; a message's turn may run soon, or wait. size_bytes: of its JSON."""
+        if isinstance(event, MessageAccepted):
+            self._kept.add(event, size_bytes)
 
     def start(self) -> None:
         """Before the first inbound record: end of the turns a dead process was in, then what the state owes.

@@ -17,7 +17,6 @@ from chatstream.core.errors import BadCommand, LogError
 from chatstream.core.events import (
     AnyEvent,
     ApprovalRequested,
-    MessageAccepted,
     MessageScheduled,
     ReplyCancelled,
     SessionErased,
@@ -293,9 +292,8 @@ class Partition:
         if is_public(event):
             self._around.publish(offset, event, value)
         self._touched[event.session] = None
-        if isinstance(event, MessageAccepted):
-            self._debts.keep(event, len(value))
-        elif isinstance(event, MessageScheduled):
+        self._debts.confirmed(event, len(value))
+        if isinstance(event, MessageScheduled):
             self._timers.scheduled(event)
         elif isinstance(event, StepCompleted | ApprovalRequested):
             self._progress.confirmed(event)
