@@ -46,8 +46,15 @@ async def read_body(request: web.Request, most_bytes: int) -> bytes:
         raise Problem(415, "unsupported-encoding", "send the body as it is, without Content-Encoding")
     length = request.content_length
     if length is not None and length > most_bytes:
-        raise Problem(413, "too-large", f"the body has {length} bytes, at most {most_bytes} are taken")
-    return await request.read()
+        raise _too_large(length, most_bytes)
+    body = await request.read()
+    if len(body) > most_bytes:  # in parts, so that no header told
+        raise _too_large(len(body), most_bytes)
+    return body
+
+
+def _too_large(length: int, most_bytes: int) -> Problem:
+    return Problem(413, "too-large", f"the body has {length} bytes, at most {most_bytes} are taken")
 
 
 def read_message(headers: CIMultiDictProxy[str], body: bytes, limits: Limits) -> Message:

@@ -40,8 +40,9 @@ _OF_REQUESTS: Final = frozenset(
 _OF_COMMANDS: Final = frozenset(
     {
         "empty", "malformed-json", "not-utf8", "too-deep", "too-far", "too-large", "unknown-type",
-        "idempotency-conflict", "no-such-approval", "no-such-message", "no-such-session", "not-ended", "not-running",
-        "other-partition", "precondition-failed", "rewound", "session-exists", "state-too-large", "turn-in-progress",
+        "idempotency-conflict", "no-such-approval", "no-such-message", "no-such-session", "not-ended", "not-idle",
+        "not-running", "other-partition", "precondition-failed", "rewound", "session-exists", "state-too-large",
+        "turn-in-progress",
     }
 )  # fmt: skip
 

@@ -33,6 +33,7 @@ _ABOUT_HEADERS: Final = {
     REQUEST_ID_HEADER: "The request's id: the one it came with if that is harmless, else a new one.",
     "Retry-After": "Seconds after which it is worth trying again.",
     "ETag": "Names this version of the answer.",
+    "Content-Disposition": "The name of the file.",
     "Location": "Where to read what was made.",
     "Preference-Applied": "The preference that was followed.",
     "Stream-Next-Offset": "The offset to go on from.",

@@ -15,6 +15,7 @@ from typing import Final
 import msgspec
 from aiohttp import web
 
+from chatstream.core.ids import session_id
 from chatstream.web.conditional import NO_CACHE, matches
 from chatstream.web.problems import Problem
 from chatstream.web.settings import DESK, SETTINGS
@@ -108,7 +109,9 @@ def make_page(files: Site, name: str, about: About) -> bytes:
 
 
 async def get_chat(request: web.Request) -> web.Response:
-    """The chat; which session it shows is the page's own matter."""
+    """The chat; which session it shows is the page's own matter, as long as there can be such a one."""
+    if "session" in request.match_info:
+        session_id(request.match_info["session"])
     return await _page(request, CHAT)
 
 

@@ -28,7 +28,7 @@ async def get_places(request: web.Request) -> web.Response:
     """The head, and places of the events behind `after`, a page of them at most."""
     app = request.app
     session = session_id(request.match_info["session"])
-    after_seq = number_asked(request.query, "after") or 0
+    after_seq = number_asked(request, "after") or 0
     table = await table_of(app[DESK], session, app[SETTINGS].restore_hold_s)
     view = table.snapshot()
     head = known(reads.head(view, session))

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 import msgspec
 from aiohttp import web
+from msgspec import UNSET, UnsetType
 
 from chatstream.core.errors import (
     BadCommand,
@@ -93,7 +94,7 @@ class Document(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     retryable: bool
     retry_after_s: int | None = None
     errors: list[Wrong] = []
-    owner: str | None = None
+    owner: str | UnsetType | None = UNSET
     partition: int | None = None
     message_id: str | None = None
     session: str | None = None
@@ -149,6 +150,8 @@ _STATUS_OF_REASON: Final = {
     "state-too-large": 413,
     "no-such-session": 404,
     "no-such-message": 404,
+    "no-such-letter": 404,
+    "not-whole": 409,
     "other-partition": 422,
     "queue-full": 429,
     "session-erased": 410,

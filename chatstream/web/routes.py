@@ -47,12 +47,12 @@ _Limit = Annotated[int, Meta(ge=1)]
 _Token = Annotated[str, Meta(pattern="^(-1|now|0{16}_[0-9]{16})$")]
 _Statuses = Annotated[
     str,
-    Meta(pattern="^(idle|running|waiting|parked|failed)(,(idle|running|waiting|parked|failed))*$"),
+    Meta(pattern="^((idle|running|waiting|parked|failed)(,(idle|running|waiting|parked|failed))*)?$"),
 ]
-_Prefix = Annotated[str, Meta(pattern="^[A-Za-z0-9._:@~-]{1,200}$")]
+_Prefix = Annotated[str, Meta(pattern="^[A-Za-z0-9._:@~-]{0,200}$")]
 _User = Annotated[str, Meta(max_length=USER_BYTES_MAX)]
 _Words = Annotated[str, Meta(max_length=SEARCH_CHARS_MOST)]
-_Cursor = Annotated[str, Meta(pattern="^[A-Za-z0-9_-]+$")]
+_Cursor = Annotated[str, Meta(pattern="^[A-Za-z0-9_-]*$")]
 _Tag = Annotated[str, Meta(pattern=r'^(\*|"[^"]+")$')]
 _Html = Annotated[str, Meta(description="A page.")]
 
@@ -120,9 +120,9 @@ ROUTES: Final[tuple[Route, ...]] = (
             Param("user", _User, "the user of the first message"),
             Param("prefix", _Prefix, "the beginning of the id"),
             Param("q", _Words, "beginnings of words of the title"),
-            Param("limit", _Limit, "sessions on a page; at most the limit `page`"),
+            Param("limit", _Limit | Literal[""], "sessions on a page; at most the limit `page`"),
             Param("cursor", _Cursor, "the `next` of an answer"),
-            Param("scope", Literal["all", "node"], "the sessions of all nodes, or of this one"),
+            Param("scope", Literal["", "all", "node"], "the sessions of all nodes, or of this one"),
         ),
         answers=(Answer(200, {JSON: listing.SessionsPage}),),
         refused=(503,),
@@ -348,7 +348,7 @@ ROUTES: Final[tuple[Route, ...]] = (
         path="/v1/console/dead-letters/{offset}/redrive",
         handler=letters.post_redrive,
         answers=(Answer(202, {JSON: letters.Redriven}),),
-        refused=(503,),
+        refused=(404, 409, 503),
         needs_log=True,
     ),
     Route(method="GET", path="/", handler=pages.get_chat, params=(_KNOWN,), answers=_page(_Html)),

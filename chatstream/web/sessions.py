@@ -1,6 +1,5 @@
 """GET /v1/sessions/{id} and its messages: what the conversation is now."""
 
-from collections.abc import Mapping
 from typing import Any, Final
 
 import msgspec
@@ -13,6 +12,7 @@ from chatstream.table import reads, rows
 from chatstream.table.listing import ListedStatus
 from chatstream.table.port import View
 from chatstream.web.conditional import NO_CACHE, matches
+from chatstream.web.offsets import one
 from chatstream.web.problems import Problem, bad_field
 from chatstream.web.settings import DESK, LIMITS, SETTINGS
 from chatstream.web.tokens import token
@@ -101,7 +101,7 @@ async def get_messages(request: web.Request) -> web.Response:
     """A page of the conversation; works while a turn runs."""
     app = request.app
     session = session_id(request.match_info["session"])
-    limit, before, after = _page_asked(request.query, app[LIMITS].page)
+    limit, before, after = _page_asked(request, app[LIMITS].page)
     table = await table_of(app[DESK], session, app[SETTINGS].restore_hold_s)
     # One snapshot: what is on the page and where to follow from must agree, or a reader misses an event or sees it twice.
     view = table.snapshot()
@@ -122,19 +122,19 @@ async def get_messages(request: web.Request) -> web.Response:
     return web.Response(body=_encode(page), content_type="application/json", headers=headers)
 
 
-def _page_asked(query: Mapping[str, str], most: int) -> tuple[int, int | None, int | None]:
-    limit = number_asked(query, "limit")
+def _page_asked(request: web.Request, most: int) -> tuple[int, int | None, int | None]:
+    limit = number_asked(request, "limit")
     if limit is not None and not 1 <= limit <= most:
         raise bad_field("limit", "bad-parameter", f"limit is 1 to {most}")
-    before, after = number_asked(query, "before"), number_asked(query, "after")
+    before, after = number_asked(request, "before"), number_asked(request, "after")
     if before is not None and after is not None:
         raise bad_field("after", "bad-parameter", "give before or after, not both")
     return min(PAGE_DEFAULT, most) if limit is None else limit, before, after
 
 
-def number_asked(query: Mapping[str, str], name: str) -> int | None:
+def number_asked(request: web.Request, name: str) -> int | None:
     """A parameter that is a seq or a count; None when it is not given. Raises Problem (400)."""
-    given = query.get(name)
+    given = one(request, name)
     if given is None:
         return None
     if not (given.isascii() and given.isdecimal() and len(given) <= _SEQ_DIGITS_MOST):
