@@ -8,7 +8,7 @@ from chatstream.core.limits import Limits
 from chatstream.engine.desk import Desk
 from chatstream.engine.letters import DeadLetters
 from chatstream.log.port import Log
-from chatstream.web import export, health, history, letters
+from chatstream.web import cluster, export, health, history, letters
 from chatstream.web.bodies import body_bytes_most
 from chatstream.web.boundary import Boundary
 from chatstream.web.cors import Cors
@@ -47,6 +47,7 @@ def make_app(
     app[history.HISTORY] = history.History(metrics)
     app.cleanup_ctx.append(history.sampling)
     if log is not None:
+        app[cluster.LOG] = log
         app[letters.LETTERS] = DeadLetters(log, lambda: desk.partitions)
     routes = [route for route in ROUTES if log is not None or not route.needs_log]
     app.add_routes(map(_registered, routes))

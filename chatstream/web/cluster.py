@@ -12,14 +12,18 @@ import msgspec
 from aiohttp import web
 from yarl import URL
 
+from chatstream.core.errors import LogError
 from chatstream.core.ids import Offset, PartitionNo
 from chatstream.engine.desk import Desk, PartitionStatus
+from chatstream.log.port import Log, Topic
 from chatstream.web.conditional import NO_STORE
 from chatstream.web.offsets import one
 from chatstream.web.peers import PEERS, ask
 from chatstream.web.problems import bad_field
 from chatstream.web.settings import DESK, REQUEST_ID, REQUEST_ID_HEADER, SETTINGS
 
+LOG: Final = web.AppKey("log", Log)
+"""Where the node's application was given one."""
 PARTITION_BYTES_MOST: Final = 4_096
 """One partition in another node's answer; the sentence why it is refused is the longest part."""
 
@@ -29,9 +33,9 @@ _encode: Final = msgspec.json.Encoder().encode
 class PartitionNow(msgspec.Struct, frozen=True, kw_only=True):
     """One partition. node, url: of who serves it, or restores it, or was announced last; empty where nobody was.
 
-    position: of the last inbound record that is decided and safe, -1 for none. lag: inbound records that are read and not
-    decided. folded, end: how far chat.events has been read, and how far it went when that began: equal once it is served.
-    detail: why it is refused.
+    position: of the last inbound record that is decided and safe, -1 for none. lag: offsets of chat.messages behind it.
+    folded, end: how far chat.events has been read, and how far it went when that began: equal once it is served. detail: why
+    it is refused.
     """
 
     partition: PartitionNo
@@ -67,7 +71,9 @@ async def get_cluster(request: web.Request) -> web.Response:
     """Nodes and partitions: who serves what, and how far each is."""
     app = request.app
     desk, url = app[DESK], app[SETTINGS].url
-    found = [_now(status, desk.node_id, url) for status in desk.status()]
+    statuses = desk.status()
+    lags = await asyncio.gather(*(_lag(app, status) for status in statuses))
+    found = [_now(status, lag, desk.node_id, url) for status, lag in zip(statuses, lags, strict=True)]
     nodes = [_there(desk.node_id, url, found)]
     if _asks_all(request):
         for answer in await _others(request, {each.partition for each in found if each.state == "active"}):
@@ -85,7 +91,21 @@ def _asks_all(request: web.Request) -> bool:
     return scope != "node"
 
 
-def _now(status: PartitionStatus, node: str, url: str) -> PartitionNow:
+async def _lag(app: web.Application, status: PartitionStatus) -> int:
+    """What is on chat.messages and not decided; where the log does not say it, what of it has been read."""
+    log = app.get(LOG)
+    if log is None:
+        return status.lag
+    try:
+        # Half of what others wait for this node: a log that is away must not make it look as if it were.
+        async with asyncio.timeout(app[SETTINGS].peers_s / 2):
+            _, end = await log.bounds(Topic.MESSAGES, status.partition)
+    except (LogError, TimeoutError):
+        return status.lag
+    return max(0, end - 1 - status.position)
+
+
+def _now(status: PartitionStatus, lag: int, node: str, url: str) -> PartitionNow:
     return PartitionNow(
         partition=status.partition,
         state=status.state,
@@ -93,7 +113,7 @@ def _now(status: PartitionStatus, node: str, url: str) -> PartitionNow:
         url=url,
         epoch=status.epoch,
         position=status.position,
-        lag=status.lag,
+        lag=lag,
         folded=status.folded,
         end=status.end,
         detail=status.detail,

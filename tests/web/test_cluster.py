@@ -7,9 +7,12 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from chatstream.core.ids import Offset, PartitionNo
+from chatstream.core.errors import LogUnavailable
+from chatstream.core.ids import NodeId, Offset, PartitionNo
 from chatstream.core.limits import Limits
 from chatstream.engine.desk import PartitionStatus
+from chatstream.log.port import Topic
+from chatstream.log.simulated import SimulatedBroker, SimulatedLog
 from chatstream.web.app import make_app
 from chatstream.web.server import HttpServer
 from chatstream.web.settings import WebSettings
@@ -104,3 +107,32 @@ async def test_another_scope_is_refused(client: Client) -> None:
     for query in ("scope=world", "scope=", "scope=all&scope=node"):
         async with client.get(f"/v1/cluster?{query}") as answer:
             await problem_of(answer, 400, "bad-parameter")
+
+
+class Away(SimulatedLog):
+    """A log that does not answer."""
+
+    async def bounds(self, topic: Topic, partition: PartitionNo) -> tuple[Offset, Offset]:
+        raise LogUnavailable(f"{topic}/{partition} is away")
+
+
+@pytest.mark.parametrize(
+    ("kind", "end", "lag"), [(SimulatedLog, 8, 0), (SimulatedLog, 12, 4), (SimulatedLog, 3, 0), (Away, 12, 2)]
+)
+async def test_what_is_on_the_log_and_not_decided_is_told_as_lag(
+    desk: FakeDesk, limits: Limits, settings: WebSettings, kind: type[SimulatedLog], end: int, lag: int
+) -> None:
+    broker = SimulatedBroker(partitions=4)
+    for _ in range(end):
+        broker.produce(Topic.MESSAGES, P0, b"alice", b"hello")
+    log = kind(broker, NodeId("n1"))
+    await log.open()
+    desk.statuses = [replace(active(P0), lag=2)]
+    server = HttpServer(make_app(desk, limits, settings, log=log), "127.0.0.1", 0)
+    await server.start()
+    try:
+        async with Client(f"http://127.0.0.1:{server.port}") as client:
+            assert (await ask(client, scope="node"))["partitions"][0]["lag"] == lag
+    finally:
+        await server.close()
+        await log.close()
