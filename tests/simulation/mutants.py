@@ -201,7 +201,7 @@ MUTANTS: Final = (
         "engine.partition",
         "slot.appended(event, after)\n",
         "slot.appended(event, after)\n"
-        "        if isinstance(event, MessageAccepted) and after.running is not None and after.running.turn == event.seq:\n"
+        "        if after.running is not None and after.running.turn == event.seq:\n"
         "            self._around.run(event.session, after.running, event)\n",
     ),
     Mutant(
