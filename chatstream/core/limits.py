@@ -83,6 +83,8 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """Heads kept in memory per partition beside those in use."""
     page: int = 200
     """Most messages or events in one response."""
+    read_pages_bytes: int = 16 * MIB
+    """Pages of conversations kept as they were sent last, for whoever asks again before anything has happened."""
     listed_rows: int = 4_000
     """Rows looked at for one page of the list of sessions; where they are spent the page ends and says how to go on."""
     readers: int = 20_000

@@ -15,6 +15,7 @@ from chatstream.web.cors import Cors
 from chatstream.web.metrics import HttpMetrics
 from chatstream.web.openapi import CONTRACT, Contract
 from chatstream.web.peers import opened_peers
+from chatstream.web.read_pages import READ_PAGES, ReadPages
 from chatstream.web.route import Route
 from chatstream.web.routes import ROUTES
 from chatstream.web.settings import DESK, LIMITS, PASSED_ON, REGISTRY, SETTINGS, EngineCounters, WebSettings
@@ -42,6 +43,7 @@ def make_app(
     app[LIMITS] = limits
     app[SETTINGS] = settings
     app[PASSED_ON] = set()
+    app[READ_PAGES] = ReadPages(limits.read_pages_bytes)
     app[export.EXPORTS] = set()
     app[REGISTRY] = health.registry_of(desk, counters, metrics)
     app[history.HISTORY] = history.History(metrics)

@@ -10,10 +10,11 @@ from chatstream.core.session import Session
 from chatstream.engine.desk import Desk
 from chatstream.table import reads, rows
 from chatstream.table.listing import ListedStatus
-from chatstream.table.port import View
+from chatstream.table.port import Table, View
 from chatstream.web.conditional import NO_CACHE, matches
 from chatstream.web.offsets import one
 from chatstream.web.problems import Problem, bad_field
+from chatstream.web.read_pages import READ_PAGES, Asked
 from chatstream.web.settings import DESK, LIMITS, SETTINGS
 from chatstream.web.tokens import token
 from chatstream.web.waiting import table_of
@@ -103,23 +104,30 @@ async def get_messages(request: web.Request) -> web.Response:
     session = session_id(request.match_info["session"])
     limit, before, after = _page_asked(request, app[LIMITS].page)
     table = await table_of(app[DESK], session, app[SETTINGS].restore_hold_s)
-    # One snapshot: what is on the page and where to follow from must agree, or a reader misses an event or sees it twice.
-    view = table.snapshot()
-    now = known(reads.head(view, session))
+    now = known(reads.head(table, session))
     # Whatever changes a message or its status is an event, so the session's last seq tells the page's state.
     etag = f'"{now.last_seq}"'
     headers = {"ETag": etag, "Cache-Control": NO_CACHE}
     if matches(request.headers.get("If-None-Match"), etag):
         return web.Response(status=304, headers=headers)
-    found = reads.conversation(view, session, limit, before, after)
-    page = Page(
+    asked, pages = Asked(session, limit, before, after), app[READ_PAGES]
+    body = pages.find(asked, table, now.last_seq)
+    if body is None:
+        body = _encode(_page(table, asked))
+        pages.keep(asked, table, now.last_seq, body)
+    return web.Response(body=body, content_type="application/json", headers=headers)
+
+
+def _page(table: Table, asked: Asked) -> Page:
+    # One snapshot: what is on the page and where to follow from must agree, or a reader misses an event or sees it twice.
+    found = reads.conversation(table.snapshot(), asked.session, asked.limit, asked.before, asked.after)
+    return Page(
         data=found.items,
         has_more=found.has_more,
         next=found.next,
         previous=found.previous,
         offset=token(found.last_seq),
     )
-    return web.Response(body=_encode(page), content_type="application/json", headers=headers)
 
 
 def _page_asked(request: web.Request, most: int) -> tuple[int, int | None, int | None]:
