@@ -19,7 +19,7 @@ from chatstream.core.commands import Command
 from chatstream.web import problems
 from chatstream.web.codes import CODES
 from chatstream.web.conditional import NO_CACHE, matches
-from chatstream.web.route import PATH, Answer, Body, Param, Route
+from chatstream.web.route import JSON, PATH, SSE, Answer, Body, Param, Route
 from chatstream.web.settings import REQUEST_ID_HEADER
 
 OPENAPI: Final = "3.1.0"
@@ -201,9 +201,15 @@ def _answer(answer: Answer, types: _Types) -> Schema:
     found: Schema = {"description": HTTPStatus(answer.status).phrase, "headers": _refs(answer.headers)}
     if answer.kinds:
         found["content"] = {media: {"schema": types.of(kind)} for media, kind in answer.kinds.items()}
-        if answer.frames is not None:
-            found["content"]["text/event-stream"]["x-frame"] = types.of(answer.frames)
+    if answer.frames is not None:
+        found.setdefault("content", {})[SSE] = {"schema": _frame(types.of(answer.frames))}
     return found
+
+
+def _frame(data: Schema) -> Schema:
+    """One of a stream's events. What is in its `data` is told as JSON schema tells it of text that is JSON."""
+    text = {"type": "string", "contentMediaType": JSON, "contentSchema": data}
+    return {"type": "object", "properties": {"event": {"type": "string"}, "id": {"type": "string"}, "data": text}}
 
 
 def _problem(status: int, types: _Types) -> Schema:

@@ -21,6 +21,7 @@ from chatstream.web import (
     erasing,
     events,
     export,
+    following,
     forking,
     health,
     history,
@@ -37,7 +38,7 @@ from chatstream.web import (
 from chatstream.web.bodies import IDEMPOTENCY_KEY, body_bytes_most
 from chatstream.web.listing_query import SEARCH_CHARS_MOST
 from chatstream.web.offsets import LAST_EVENT_ID
-from chatstream.web.route import JSON, SSE, TEXT, Answer, Body, Id, Param, Route
+from chatstream.web.route import JSON, TEXT, Answer, Body, Id, Param, Route
 from chatstream.web.waiting import PREFER, PREFERENCE_APPLIED
 
 SESSION: Final = "/v1/sessions/{session}"
@@ -291,7 +292,7 @@ ROUTES: Final[tuple[Route, ...]] = (
             _RESUMED,
         ),
         answers=(
-            Answer(200, {JSON: list[AnyEvent], SSE: str}, ("ETag", *_STREAM_HEADERS), frames=list[AnyEvent]),
+            Answer(200, {JSON: list[AnyEvent]}, ("ETag", *_STREAM_HEADERS), frames=list[AnyEvent] | following.Control),
             Answer(204, headers=_STREAM_HEADERS),
             _NOT_MODIFIED,
         ),
@@ -310,7 +311,7 @@ ROUTES: Final[tuple[Route, ...]] = (
         path=SESSION + "/live",
         handler=live.get_live,
         params=(_OFFSET, _RESUMED),
-        answers=(Answer(200, {SSE: str}, frames=live.Frame),),
+        answers=(Answer(200, frames=live.Frame),),
         refused=_FOLLOW,
         has_head=False,
     ),
