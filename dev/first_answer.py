@@ -52,9 +52,8 @@ def main() -> None:
         times = first_answer(command, scratch / "chatstream", fresh_environment(scratch / "home"), port, began_s)
     finally:
         shutil.rmtree(scratch)
-    print(
-        f"cloned {cloned_s:.1f} s, serving {times.serving_s:.1f} s, first word {times.word_s:.1f} s, answer {times.answer_s:.1f} s"
-    )
+    told = {"cloned": cloned_s, "serving": times.serving_s, "first word": times.word_s, "answer": times.answer_s}
+    print(", ".join(f"{what} {after_s:.1f} s" for what, after_s in told.items()))
 
 
 def fresh_environment(home: Path) -> dict[str, str]:

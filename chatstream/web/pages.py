@@ -8,6 +8,8 @@ import asyncio
 import gzip
 import hashlib
 import html
+import posixpath
+import re
 from functools import cache
 from pathlib import Path
 from typing import Final
@@ -26,6 +28,9 @@ CONSOLE: Final = "console.html"
 FOR_EVER: Final = "public, max-age=31536000, immutable"
 SMALL_BYTES: Final = 1024
 """Below that packing gains nothing."""
+
+_IMPORT: Final = re.compile(r"""\bfrom\s*["'](\.{1,2}/[^"']+\.js)["']""")
+"""Of our own modules and of the packed ones."""
 
 TYPES: Final = {
     ".html": "text/html",
@@ -100,12 +105,21 @@ def _file(name: str, body: bytes) -> File:
 
 def make_page(files: Site, name: str, about: About) -> bytes:
     """A page with the addresses of this version, and what it has to know before it may ask for anything."""
-    folder = name.removesuffix(".html")
-    modules = [path for path in files.files if path.endswith(".js") and path.startswith((f"{folder}/", "shared/"))]
+    modules = modules_of(files, f"{name.removesuffix('.html')}/main.js")
     preload = "\n".join(f'<link rel="modulepreload" href="{about.base}{path}">' for path in modules)
     text = files.files[name].body.decode()
     told = html.escape(msgspec.json.encode(about).decode())
     return text.replace("{base}", about.base).replace("{preload}", preload).replace("{about}", told).encode()
+
+
+def modules_of(files: Site, first: str) -> list[str]:
+    """A module and all that it imports, in whatever depth: a page names them, or each depth would wait for the one before."""
+    found = [first]
+    for path in found:
+        source = files.files[path].body.decode()
+        named = (posixpath.normpath(f"{posixpath.dirname(path)}/{name}") for name in _IMPORT.findall(source))
+        found += [name for name in dict.fromkeys(named) if name not in found]
+    return found
 
 
 async def get_chat(request: web.Request) -> web.Response:

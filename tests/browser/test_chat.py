@@ -177,6 +177,65 @@ async def test_no_text_becomes_a_script(window: Window, node: NodeProcess) -> No
     assert [url for url in asked if not url.startswith((node.url, "data:"))] == []
 
 
+GROWS: Final = """Some words to begin with, and more of them, so that the line is long.
+
+Then **bold words that go on** and go on, `code`, [a link](https://example.org/) and _emphasis_, with more words behind.
+
+- a point of some length, with words and words and words
+- another, with **bold** in the middle and words behind
+
+1. first comes what comes first, as one would expect
+
+## A heading of a few more words than usual
+
+| a | b |
+|---|---|
+| words in a cell | and in another one |
+
+```python
+def greet(name: str) -> str:
+    return f"hello {name}"
+```
+
+> A quotation, which is long enough to be one, and then some.
+
+The end comes after some more words, and here it is."""
+GROW: Final = """
+async ([module, text, size]) => {
+  const { Growing, toFragment } = await import(module);
+  const place = document.createElement("div");
+  const growing = new Growing(place);
+  const said = (node) => node.textContent.replace(/\\s+/g, " ").trim();
+  const wrong = [];
+  let purified = 0;
+  const purify = DOMPurify.sanitize;
+  for (let at = size; at < text.length + size; at += size) {
+    const now = text.slice(0, at);
+    DOMPurify.sanitize = (...given) => { purified += 1; return purify.apply(DOMPurify, given); };
+    growing.update(now);
+    DOMPurify.sanitize = purify;
+    const whole = document.createElement("div");
+    whole.append(toFragment(now));
+    if (said(place) !== said(whole)) wrong.push([said(place).slice(-40), said(whole).slice(-40)]);
+  }
+  return [wrong, purified];
+}
+"""
+
+
+async def test_an_answer_that_grows_says_what_it_says_when_it_is_whole(window: Window) -> None:
+    page = (await window.go()).page
+    await window.sees("What is on your mind?")
+    main = await page.locator("script[type=module]").get_attribute("src") or ""
+    module = main.replace("chat/main.js", "shared/markdown.js")
+    for size in (1, 3, 7):
+        wrong, purified = await page.evaluate(GROW, [module, GROWS, size])
+        assert wrong == []
+        # Most letters are put behind the last one, and no Markdown is read for them.
+        assert purified < len(GROWS) / size
+    assert window.complaints == []
+
+
 async def test_a_long_conversation_is_read_upwards_and_by_link(window: Window, node: NodeProcess) -> None:
     turns = 300
     url = f"{node.url}/v1/sessions/long/messages"

@@ -8,6 +8,7 @@ import re
 from typing import Any, Final
 
 import pytest
+from yarl import URL
 
 from chatstream.web.pages import STATIC, site
 from tests.web.conftest import Client, problem_of
@@ -78,6 +79,25 @@ async def test_modules_find_each_other(client: Client) -> None:
         for named in re.findall(r"""from "(\.[^"]+)";""", source):
             async with client.get(f"{base}{path.rpartition('/')[0]}/{named}") as answer:
                 assert answer.status == 200, f"{path}: {named}"
+
+
+@pytest.mark.parametrize("path", ["/", "/console"])
+async def test_a_page_names_every_module_that_it_needs_and_no_other(client: Client, path: str) -> None:
+    text = await page(client, path)
+    named = re.findall(r'<link rel="modulepreload" href="(/static/[^"]+)"', text)
+    (first,) = re.findall(r'<script type="module" src="([^"]+)"', text)
+    needed = {first}
+    asked: set[str] = set()
+    while needed > asked:
+        for module in needed - asked:
+            asked.add(module)
+            async with client.get(module) as answer:
+                source = await answer.text()
+            for found in re.findall(r"""from ?"(\.[^"]+)";?""", source):
+                needed.add(str(URL(module).join(URL(found))))
+    assert len(named) == len(set(named))
+    assert set(named) == needed
+    assert any("/vendor/preact.js" in name for name in named)
 
 
 async def test_files_are_packed_for_who_takes_them_so(client: Client) -> None:

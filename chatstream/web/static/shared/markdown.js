@@ -80,12 +80,21 @@ function keepOwnClasses(node) {
   node.className = [...node.classList].filter((name) => /^(md|code|tok|icon)(-[\w-]+)?$/.test(name)).join(" ");
 }
 
-/** A text that grows in `place`: finished paragraphs are drawn once, only the last is drawn again. */
+const PLAIN = /^[\p{L}\p{N} ,.;'"!?%…–—’“”]*$/u;
+/** What changes nothing in the middle of a line. */
+const LINE_CHARS = 24;
+/** Nearer to the beginning of a line a letter may still make a list, a heading or a quotation of it. */
+const WHOLE_MS = 250;
+/** So long at most words are only put behind each other: what looked plain may have become a link. */
+
+/** A text that grows in `place`: finished paragraphs are drawn once, only the last is drawn again, and plain words are added. */
 export class Growing {
   #place;
   #tail = document.createElement("div");
   #done = 0;
   #shown = "";
+  #drawn = 0;
+  #drawnMs = 0;
 
   constructor(place) {
     this.#place = place;
@@ -96,7 +105,27 @@ export class Growing {
   /** text: all that was said so far. */
   update(text) {
     if (!text.startsWith(this.#shown)) this.#restart();
+    const isAdded = text.length > this.#shown.length && this.#add(text);
     this.#shown = text;
+    if (!isAdded) this.#draw(text);
+  }
+
+  /** Puts plain words behind the last one. False where Markdown has to be read. */
+  #add(text) {
+    const words = text.slice(this.#drawn);
+    if (!PLAIN.test(words) || performance.now() - this.#drawnMs > WHOLE_MS) return false;
+    const line = text.slice(Math.max(this.#done, this.#drawn - LINE_CHARS), this.#drawn);
+    const last = lastOf(this.#tail);
+    if (line.length < LINE_CHARS || line.includes("\n") || last.nodeType !== Node.TEXT_NODE || !/^(?:P|LI)$/.test(last.parentNode.nodeName)) return false;
+    last.appendData(words);
+    this.#drawn = text.length;
+    return true;
+  }
+
+  #draw(text) {
+    this.#drawnMs = performance.now();
+    // White space at the end is not drawn.
+    this.#drawn = text.trimEnd().length;
     const rest = text.slice(this.#done);
     const tokens = rest.length > CALM_CHARS && !rest.slice(-CALM_CHARS).includes("\n\n") ? null : marked.lexer(rest);
     if (tokens === null) {
@@ -114,6 +143,17 @@ export class Growing {
 
   #restart() {
     this.#done = 0;
+    this.#drawnMs = -WHOLE_MS - 1;
     this.#place.replaceChildren(this.#tail);
   }
+}
+
+/** What stands last in a node, white space between tags left out. */
+function lastOf(node) {
+  let last = node;
+  while (last.lastChild) {
+    last = last.lastChild;
+    while (last.nodeType === Node.TEXT_NODE && !last.data.trim() && last.previousSibling) last = last.previousSibling;
+  }
+  return last;
 }
