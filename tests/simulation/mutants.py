@@ -322,6 +322,20 @@ MUTANTS: Final = (
         "pass",
     ),
     Mutant(
+        "a session is erased as idle whatever happened in it since",
+        "core.deciding",
+        "(at_ms(session.updated) or 0) > (at_ms(command.idle_since) or 0)",
+        "session.last_seq < 0",
+        "engine_idle.py::test_what_was_said_meanwhile_keeps_the_session",
+    ),
+    Mutant(
+        "a session that waits for something is erased as idle",
+        "core.deciding",
+        "is_busy(session) or ",
+        "",
+        "deciding.py::test_every_command_in_every_state_is_as_the_table_says",
+    ),
+    Mutant(
         "summaries are recorded whatever happened since",
         "engine.progress",
         " and not any(map(_changes_the_past, since)):",

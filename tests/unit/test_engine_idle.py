@@ -7,6 +7,7 @@ from chatstream.core.errors import LogUnavailable
 from chatstream.core.events import AnyEvent
 from chatstream.core.ids import SessionId
 from chatstream.core.limits import Limits
+from chatstream.core.session import Completed
 from chatstream.core.times import at_ms, rfc3339
 from chatstream.engine.idle import LOOKED_AT_ONCE, REST_S
 from chatstream.log.port import Topic
@@ -97,6 +98,9 @@ def test_what_was_said_meanwhile_keeps_the_session() -> None:
     bench = bench_with(*old("s1"))
     bench.writer.tick()
     bench.take("still here", key=b"s1")
+    bench.ack_all()
+    bench.around.time = "2026-01-31T00:00:01.000Z"
+    bench.finish(3, Completed(text="so am I"), session=SessionId("s1"))
     bench.ack_all()
     come_back(bench)
     assert not rows.read_head(bench.table, SessionId("s1")).erased
