@@ -5,7 +5,7 @@ whoever owns the partition by then decides with that known, and lets the session
 to be remembered: after a restart it is looked again, and what is asked twice is done once.
 """
 
-from itertools import islice
+from itertools import islice, takewhile
 from typing import Final
 
 from chatstream.core.commands import Erase
@@ -49,8 +49,8 @@ class Idle:
             return
         self._asked.clear()  # what is not back by now may be lost
         since = rfc3339(max(0, (at_ms(self._around.now()) or 0) - int(self._idle_ms)))
-        found = [key for key, _ in islice(self._table.scan_back(rows.RECENT, self._behind), LOOKED_AT_ONCE)]
-        old = [key for key in found if place_at(key).time <= since]
+        found = (key for key, _ in islice(self._table.scan_back(rows.RECENT, self._behind), LOOKED_AT_ONCE))
+        old = list(takewhile(lambda key: place_at(key).time <= since, found))
         for key in old:
             head = rows.read_head(self._table, place_at(key).session)
             if not is_busy(head):
