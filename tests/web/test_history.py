@@ -44,7 +44,8 @@ async def test_the_node_tells_its_partitions(client: Client) -> None:
     async with client.get("/v1/console/node") as answer:
         told = await answer.json()
     assert (told["node"], told["of"], told["samples"]) == ("node-1", 4, [])
-    assert told["partitions"] == [{"partition": 0, "state": "active", "epoch": 3, "lag": 0, "detail": ""}]
+    where = {"position": -1, "folded": 0, "end": 0}
+    assert told["partitions"] == [{"partition": 0, "state": "active", "epoch": 3, "lag": 0, "detail": "", **where}]
 
 
 async def test_the_node_tells_the_calls_under_way(client: Client, desk: FakeDesk) -> None:
