@@ -11,10 +11,11 @@ from chatstream.core.ids import PartitionNo
 from chatstream.core.partitioner import partition_of
 from chatstream.log.port import Record, Topic
 from chatstream.log.simulated_broker import SimulatedBroker
+from tests.simulation.past import TERMINAL, Past, is_copy
+from tests.simulation.understanding import Command, could_follow, is_session, judge_decision, understand
 from tests.simulation.waiting import Waiting
 from tests.simulation.wrong import Wrong as Wrong
 
-TERMINAL = ("reply.completed", "reply.failed", "reply.cancelled")
 PUBLIC = (*TERMINAL, "message.refused")
 
 
@@ -40,15 +41,22 @@ class Story:
         self.last_input = -1
         self.owed: list[int] = []
         self.jumpers = 0
-        self.versions: dict[int, int] = {}
         self.waiting = Waiting()
+        self.past = Past()
+
+    @property
+    def erased(self) -> bool:
+        """Is it forgotten?"""
+        return self.past.erased_at >= 0
 
 
 class Reading:
-    """One partition of chat.events, folded as far as `next_offset`."""
+    """One partition of chat.events, folded as far as `next_offset`. gone: sessions of which compaction may have removed
+    events, so that nothing can be said of them."""
 
-    def __init__(self, number: PartitionNo) -> None:
+    def __init__(self, number: PartitionNo, gone: frozenset[str] = frozenset()) -> None:
         self.number = number
+        self._gone = gone
         self.next_offset = 0
         self.epoch = 0
         self.claim = b""
@@ -73,6 +81,8 @@ class Reading:
             return
         if not self.claim or headers.get("claim") != self.claim or record.value is None:
             self.ghosts += 1
+            if record.value is None and "erases" in headers and headers.get("claim") == self.claim:
+                self._tombstone(record, headers["erases"].decode())
             return
         if "pos" in headers:
             self.position = max(self.position, int(headers["pos"].split(b":")[1]))
@@ -89,11 +99,40 @@ class Reading:
         if epoch > self.epoch:
             self.epoch, self.claim = epoch, key.removeprefix(b"#claim/")
 
+    def _tombstone(self, record: Record, session: str) -> None:
+        if session not in self._gone and not (session in self.stories and self.stories[session].erased):
+            raise Wrong(f"P5: chat.events/{self.number}/{record.offset} removes {record.key!r} of {session}, which lives")
+
     def _event(self, record: Record, headers: dict[str, bytes]) -> None:
         event = json.loads(record.value or b"")
+        if event["session"] in self._gone:
+            return
         where = f"{event['session']}/{event['seq']} at chat.events/{self.number}/{record.offset}"
         story = self.stories.setdefault(event["session"], Story())
         input_at = int(headers["input"].split(b":")[1]) if "input" in headers else -1
+        brought = _brought(event)
+        self._counts(record, event, story, input_at, where)
+        if event.get("copy") and story.past.copying is not None:
+            self._copy(event, story.past.copying, where)
+        if brought:
+            story.ids[brought] = event["seq"]
+        story.last_input = max(story.last_input, input_at)
+        taken_back = event["type"] == "reply.cancelled" and story.waiting.waits(event)
+        story.past.follow(event, story.owed, record.offset, where)
+        story.waiting.follow(event, story.owed, where)
+        if not taken_back:
+            _follow(story, event, where)
+        waiting = story.waiting
+        told = Told(
+            record.offset, record.value or b"", event, input_at, tuple(story.owed), tuple(waiting.later), waiting.parked
+        )
+        story.told.append(told)
+        if event["type"] in PUBLIC and not event.get("copy"):
+            self.public.append(told)
+        if input_at >= 0:
+            self.by_input[input_at] = told
+
+    def _counts(self, record: Record, event: dict[str, Any], story: Story, input_at: int, where: str) -> None:
         brought = _brought(event)
         if event["seq"] != len(story.told) + 1:
             raise Wrong(f"P6: {where} follows seq {len(story.told)} under the current claim")
@@ -103,22 +142,15 @@ class Reading:
             raise Wrong(f"P2: {where} brings id {brought!r} again")
         if record.key != f"{event['session']}/{event['seq']}/".encode() + self.claim:
             raise Wrong(f"P6: {where} has the key {record.key!r}")
-        if brought:
-            story.ids[brought] = event["seq"]
-        story.last_input = max(story.last_input, input_at)
-        taken_back = event["type"] == "reply.cancelled" and event["turn"] in story.waiting.later
-        story.waiting.follow(event, story.owed, where)
-        if not taken_back:
-            _follow(story, event, where)
-        waiting = story.waiting
-        told = Told(
-            record.offset, record.value or b"", event, input_at, tuple(story.owed), tuple(waiting.later), waiting.parked
-        )
-        story.told.append(told)
-        if event["type"] in PUBLIC:
-            self.public.append(told)
-        if input_at >= 0:
-            self.by_input[input_at] = told
+
+    def _copy(self, event: dict[str, Any], copying: tuple[str, int], where: str) -> None:
+        """A fork's event is the source's, under another name and with numbers that are one more."""
+        source, _ = copying
+        if source in self._gone:
+            return
+        told = self.stories[source].told if source in self.stories else []
+        if len(told) < event["seq"] - 1 or not is_copy(event, told[event["seq"] - 2].event):
+            raise Wrong(f"P5: {where} is no copy of event {event['seq'] - 1} of {source}: {event}")
 
 
 def _brought(event: dict[str, Any]) -> str:
@@ -131,8 +163,12 @@ def _brought(event: dict[str, Any]) -> str:
 def _follow(story: Story, event: dict[str, Any], where: str) -> None:
     """The order in which turns end: of acceptance, interrupting ones first; who is cancelled ends at any time."""
     kind, turn = event["type"], event.get("turn", 0)
-    if kind == "message.accepted":
-        if event.get("on_busy") == "interrupt" and story.owed:
+    if kind == "session.erased":
+        story.owed.clear()
+        story.jumpers = 0
+    elif kind in ("message.accepted", "turn.restarted"):
+        first = kind == "turn.restarted" or event.get("replaces") or event.get("on_busy") == "interrupt"
+        if first and story.owed:
             story.owed.insert(1 + story.jumpers, turn)
             story.jumpers += 1
         else:
@@ -151,53 +187,12 @@ def _follow(story: Story, event: dict[str, Any], where: str) -> None:
         raise Wrong(f"P3: {where} resumes turn {turn}, {story.owed[:1]} runs")
 
 
-class Command(NamedTuple):
-    """An inbound record as the judge understands it. kind: message, cancel, approve, garbage."""
-
-    kind: str
-    session: str = ""
-    id: str = ""
-    text: str = ""
-    target: str = ""
-    turn: int = 0
-
-
-def understand(record: Record, partition: int) -> Command:
-    """What an inbound record asks for."""
-    try:
-        session = (record.key or b"").decode()
-        text = (record.value or b"").decode()
-    except UnicodeDecodeError:
-        return Command("garbage")
-    if not session or not session.isalnum() or not text:
-        return Command("garbage")
-    forwarded = dict(record.headers).get("forwarded")
-    place = forwarded.decode().replace("/", "-") if forwarded else f"{partition}-{record.offset}"
-    if not text.startswith("{"):
-        return Command("message", session, f"k-{place}", text)
-    try:
-        fields = json.loads(text)
-    except ValueError:
-        return Command("garbage")
-    kind = fields.get("type", "message")
-    name = fields.get("command_id" if kind in ("cancel", "approve") else "message_id", "")
-    if name.startswith("k-"):
-        return Command("garbage")
-    name = name or f"k-{place}"
-    if fields.get("type", "message") == "message" and fields.get("text"):
-        return Command("message", session, name, fields["text"])
-    if kind == "approve":
-        return Command("approve", session, name, fields["name"])
-    if kind == "cancel":
-        return Command("cancel", session, name, "", fields.get("message_id", ""), fields.get("turn", 0))
-    return Command("garbage")
-
-
 class Oracle:
     """Judges one broker's topics. `unfinished` may be asked at any time, `judge` at the end."""
 
-    def __init__(self, broker: SimulatedBroker) -> None:
+    def __init__(self, broker: SimulatedBroker, waiting_turns: int = 1_000) -> None:
         self._broker = broker
+        self._waiting_turns = waiting_turns
         self.readings = [Reading(PartitionNo(number)) for number in range(broker.partitions)]
 
     def read(self) -> None:
@@ -217,17 +212,39 @@ class Oracle:
                     return f"{session} still owes turns {story.owed}"
                 if story.waiting.later:
                     return f"{session} has still to send {sorted(story.waiting.later)}"
-            if reading.public and reading.published < reading.public[-1].offset:
-                return f"published of {reading.number} is {reading.published}, the last is {reading.public[-1].offset}"
+                if story.past.copying:
+                    return f"{session} has still to be copied from {story.past.copying}"
+            public = self._owed_to_the_public(reading)
+            if public and reading.published < public[-1].offset:
+                return f"published of {reading.number} is {reading.published}, the last is {public[-1].offset}"
+            if left := self._left(reading):
+                return f"of erased sessions there are still {left[:3]}"
         return None
+
+    def _owed_to_the_public(self, reading: Reading) -> list[Told]:
+        return [told for told in reading.public if not reading.stories[told.event["session"]].erased]
+
+    def _left(self, reading: Reading) -> list[bytes]:
+        """Keys of records of erased sessions that no compaction would remove."""
+        erased = {name.encode(): story.past.erased_at for name, story in reading.stories.items() if story.erased}
+        if not erased:
+            return []
+        left: dict[bytes, None] = {}
+        for record in self._broker.records(Topic.EVENTS, reading.number):
+            key = record.key or b""
+            if record.value is None:
+                left.pop(key, None)
+            elif record.offset != erased.get(key.split(b"/")[0], record.offset):
+                left[key] = None
+        return list(left)
 
     def judge(self) -> None:
         """All that can be judged from the topics alone. Raises Wrong."""
         self.read()
         for reading in self.readings:
-            again = Reading(reading.number)
+            again = Reading(reading.number, frozenset(name for name, story in reading.stories.items() if story.erased))
             again.read(self._broker.records(Topic.EVENTS, reading.number))
-            if again.public != reading.public or again.ghosts > reading.ghosts:
+            if again.public != self._owed_to_the_public(reading) or again.ghosts > reading.ghosts:
                 raise Wrong(f"P5: chat.events/{reading.number} reads otherwise from its start")
             self._judge_inputs(reading)
             self._judge_replies(reading)
@@ -259,7 +276,7 @@ class Oracle:
         letters = self._letters(reading.number, record.offset)
         session = (record.key or b"").decode(errors="replace")
         home = partition_of(record.key or b"", self._broker.partitions)
-        if session.isalnum() and home != reading.number:
+        if is_session(session) and home != reading.number:
             forwards = self._forwards(home, reading.number, record.offset)
             if told is not None or letters or not forwards:
                 raise Wrong(f"P1: {where} belongs to {home}: event {told}, {len(letters)} letters, {forwards} forwards")
@@ -269,36 +286,60 @@ class Oracle:
             if len({(letter.key, letter.value, letter.headers) for letter in letters}) != 1:
                 raise Wrong(f"P1: {where} has different letters")
         elif letters:
-            raise Wrong(f"P1: {where} is a command and went to the dead letters")
+            self._judge_late(reading, command, where, record.offset, letters)
         elif told is not None:
-            _judge_decision(where, command, told)
-        elif not self._excused(reading.stories.get(command.session, Story()), command, record.offset):
+            judge_decision(where, command, told)
+        elif not self._excused(reading, command, record.offset):
             raise Wrong(f"P1: {where} {command} led to nothing")
 
     def _letters(self, partition: int, offset: int) -> list[Record]:
         key = f"{partition}/{offset}".encode()
         return [record for record in self._broker.records(Topic.DEAD_LETTERS, PartitionNo(0)) if record.key == key]
 
+    def _judge_late(self, reading: Reading, command: Command, where: str, at: int, letters: list[Record]) -> None:
+        """What comes behind the erasure of its session, and only that, is a dead letter without its value."""
+        story = reading.stories.get(command.session, Story())
+        if not story.erased or story.told[-1].input > at or at in reading.by_input:
+            raise Wrong(f"P1: {where} is a command and went to the dead letters")
+        if any(letter.value or dict(letter.headers)["reason"] != b"session-erased" for letter in letters):
+            raise Wrong(f"P1: {where} of an erased session has the letters {letters}")
+
     def _forwards(self, home: PartitionNo, partition: int, offset: int) -> int:
         mark = ("forwarded", f"{partition}/{offset}".encode())
         return sum(mark in record.headers for record in self._broker.records(Topic.MESSAGES, home))
 
-    def _excused(self, story: Story, command: Command, at: int) -> bool:
-        """May the command have led to nothing? A known id, or a cancel of what was not owed when it was decided."""
-        if command.id in story.ids and story.told[story.ids[command.id] - 1].input < at:
+    def _excused(self, reading: Reading, command: Command, at: int) -> bool:
+        """May the command have led to nothing? A known id, or it could not be followed when it was decided."""
+        story = reading.stories.get(command.session, Story())
+        if _knew(story, command.id, at):
             return True
-        if command.kind == "message":
+        if story.erased and story.told[-1].input < at:
             return False
+        if command.kind == "fork" and self._no_room(reading, command, at):
+            return True
         first = max((seq for seq, told in enumerate(story.told, 1) if 0 <= told.input < at), default=0)
+        if first and story.past.whole_at:
+            first = max(first, story.past.whole_at)
         last = min((seq for seq, told in enumerate(story.told) if told.input > at), default=len(story.told))
-        names = _names if command.kind == "cancel" else _decides
-        return any(not names(story, command, seq) for seq in range(first, last + 1))
+        return any(not could_follow(story, command, seq, self._waiting_turns) for seq in range(first, last + 1))
+
+    def _no_room(self, reading: Reading, command: Command, at: int) -> bool:
+        """Was there a session of the fork's name, or may it not be here?"""
+        fork = reading.stories.get(command.target, Story())
+        made = [one for one in reading.stories.values() if one.told and one.told[0].event.get("command_id") == command.id]
+        there = bool(fork.told) and 0 <= fork.told[0].input < at
+        elsewhere = partition_of(command.target.encode(), self._broker.partitions) != reading.number
+        return (
+            there
+            or (bool(command.target) and elsewhere)
+            or (not command.target and any(_knew(one, command.id, at) for one in made))
+        )
 
     # -- P2 -------------------------------------------------------------------------------------------------------
 
     def _judge_replies(self, reading: Reading) -> None:
         """Every record is an event that counts, byte for byte; without those at or below the highest source: all, in order."""
-        public = {told.offset: told for told in reading.public}
+        public, wanted = {told.offset: told for told in reading.public}, self._owed_to_the_public(reading)
         kept: list[int] = []
         for record in self._broker.records(Topic.REPLIES, reading.number):
             source = int(dict(record.headers)["source"])
@@ -308,38 +349,10 @@ class Oracle:
                 raise Wrong(f"P2: {where} is not the event that counts: {record.value!r}")
             if not kept or source > kept[-1]:
                 kept.append(source)
-        if kept != sorted(public):
-            raise Wrong(f"P1: chat.replies/{reading.number} has sources {kept}, not {sorted(public)}")
+        if not {told.offset for told in wanted} <= set(kept):
+            raise Wrong(f"P1: chat.replies/{reading.number} has sources {kept}, not {[told.offset for told in wanted]}")
 
 
-def _judge_decision(where: str, command: Command, told: Told) -> None:
-    event = told.event
-    if event["session"] != command.session:
-        raise Wrong(f"P1: {where} led to an event of another session: {event}")
-    if command.kind == "cancel":
-        if event["type"] != "reply.cancelled" or event.get("by") != command.id:
-            raise Wrong(f"P1: {where} {command} led to {event}")
-    elif command.kind == "approve":
-        if event["type"] != "approval.decided" or event["name"] != f"{command.text}#1" or event["command_id"] != command.id:
-            raise Wrong(f"P1: {where} {command} led to {event}")
-    elif not event["type"].startswith("message.") or event["message_id"] != command.id or event.get("scheduled"):
-        raise Wrong(f"P1: {where} {command} led to {event}")
-    elif event["type"] != "message.refused" and event["text"] != command.text:
-        raise Wrong(f"P1: {where} {command} led to another text: {event}")
-
-
-def _names(story: Story, command: Command, seq: int) -> bool:
-    """Does the cancel name a turn that is owed, or a message that waits, right after event `seq`?"""
-    owed, later = (story.told[seq - 1].owed, story.told[seq - 1].later) if seq else ((), ())
-    if command.turn:
-        return command.turn in owed or command.turn in later
-    if command.target:
-        target = story.ids.get(command.target, 0)
-        sent = story.waiting.sent.get(target, target)
-        return 0 < target <= seq and (target in later or sent in owed)
-    return bool(owed)
-
-
-def _decides(story: Story, command: Command, seq: int) -> bool:
-    """Is what the command decides asked right after event `seq`?"""
-    return bool(seq) and story.told[seq - 1].parked == f"{command.text}#1"
+def _knew(story: Story, command_id: str, at: int) -> bool:
+    """Was the id known in the session when the input at `at` was decided?"""
+    return command_id in story.ids and story.told[story.ids[command_id] - 1].input < at

@@ -7,10 +7,14 @@ from random import Random
 from typing import Final, Literal
 
 import msgspec
+from msgspec.structs import replace
 
+from chatstream.core.partitioner import partition_of
 from chatstream.log.simulated_world import Faults
 
-Kind = Literal["text", "json", "cancel", "garbage", "approve"]
+Kind = Literal[
+    "text", "json", "cancel", "garbage", "approve", "retry", "regenerate", "edit", "fork", "update", "erase"
+]  # fmt: skip
 Fate = Literal["same", "old", "none"]
 """The table a node finds when it starts again: as it left it, an earlier copy, or nothing."""
 Trouble = Literal["crash", "pause", "stop", "shuffle", "backup", "rot", "compact", "stranger", "rival"]
@@ -30,6 +34,10 @@ GARBAGE: Final[tuple[tuple[bytes | None, bytes | None], ...]] = (
 )
 """Keys and values of records that are no commands."""
 
+GOING_BACK: Final[tuple[Kind, ...]] = ("retry", "regenerate", "edit", "fork", "update", "erase")
+BACK_WEIGHTS: Final = ((0, 0, 0, 0, 0, 0), (6, 6, 8, 5, 3, 3), (20, 15, 25, 2, 3, 0), (2, 2, 4, 25, 2, 10))
+"""How often each of those, beside 100 others: not at all, now and then, mostly other answers, mostly forks and erasures."""
+
 STEPS: Final = ("", "append", "acks", "write", "read", "records", "bounds", "assigned", "revoked", "membership", "fetch")
 """Kinds of steps that a crash or a pause can wait for; the empty one is any step."""
 
@@ -38,7 +46,8 @@ class Send(msgspec.Struct, frozen=True):
     """A client's record. node: through that node's `submit`, -1: straight into the log. number: of the record, in its text.
 
     astray: how many partitions further than it should it is put. script: what the responder does with it. delay_s: when
-    it is to be sent.
+    it is to be sent. turn: the number that a cancel, retry, edit or fork names. target: the id that a cancel names, the new
+    session of a fork.
     """
 
     at_s: float
@@ -137,33 +146,54 @@ def _faults(rng: Random) -> Faults:
 
 def _sends(rng: Random, nodes: int, partitions: int, until_s: float) -> tuple[Send, ...]:
     sessions = [f"s{number}" for number in range(rng.choice((1, 2, 2, 4)))]
+    forks = [_fork_name(session, number, partitions) for session in sessions for number in range(2)]
     ids = [f"m{number}" for number in range(rng.choice((3, 30)))]
     count = rng.randint(5, 25)
     burst = rng.random() < 0.3
     times = sorted(rng.uniform(0, 0.2 if burst else until_s) for _ in range(count))
-    return tuple(_send(rng, at_s, number, sessions, ids, nodes, partitions) for number, at_s in enumerate(times))
+    kinds: tuple[Kind, ...] = ("text", "json", "cancel", "garbage", "approve", *GOING_BACK)
+    weights = (28, 48, 12, 6, 6, *rng.choice(BACK_WEIGHTS))
+    drawn = [_send(rng, rng.choices(kinds, weights)[0], sessions + forks, ids, nodes, partitions) for _ in times]
+    return tuple(replace(send, at_s=at_s, number=number, message_id=send.message_id.replace("?", str(number)))
+                 for number, (at_s, send) in enumerate(zip(times, drawn, strict=True)))  # fmt: skip
 
 
-def _send(rng: Random, at_s: float, number: int, sessions: list[str], ids: list[str], nodes: int, partitions: int) -> Send:
-    kind: Kind = rng.choices(("text", "json", "cancel", "garbage", "approve"), (28, 48, 12, 6, 6))[0]
-    via_node = kind in ("json", "cancel") and rng.random() < 0.5
+def _fork_name(session: str, number: int, partitions: int) -> str:
+    """A name of the session's own partition, as a fork's has to be."""
+    home = partition_of(session.encode(), partitions)
+    names = (f"{session}f{number}x{more}" for more in range(50))
+    return next(name for name in names if partition_of(name.encode(), partitions) == home)
+
+
+def _send(rng: Random, kind: Kind, names: list[str], ids: list[str], nodes: int, partitions: int) -> Send:
+    """at_s and number are not known yet."""
+    sessions = names[: len(names) // 3]
+    session = rng.choice(sessions if rng.random() < 0.8 else names)
+    via_node = kind not in ("text", "garbage", "approve", "fork") and rng.random() < 0.5
     astray = rng.randrange(1, partitions) if partitions > 1 and not via_node and rng.random() < 0.15 else 0
     named = via_node or rng.random() < 0.5
     return Send(
-        at_s=at_s,
-        number=number,
+        at_s=0.0,
+        number=0,
         kind=kind,
-        session=rng.choice(sessions),
-        message_id=(rng.choice(ids) if kind == "json" else f"c{number}") if named and kind != "text" else "",
+        session=session,
+        message_id=(rng.choice(ids) if kind == "json" or rng.random() < 0.05 else "c?") if named and kind != "text" else "",
         on_busy=rng.choices(("enqueue", "reject", "interrupt"), (70, 15, 15))[0],
         script=_script(rng),
         node=rng.randrange(nodes) if via_node else -1,
         astray=astray,
-        target=rng.choice(ids) if rng.random() < 0.4 else "",
-        turn=rng.randrange(1, 6) if rng.random() < 0.2 else 0,
+        target=_target(rng, kind, session, names, ids),
+        turn=rng.randrange(1, 6) if rng.random() < {"edit": 1.0, "retry": 0.5, "fork": 0.5}.get(kind, 0.2) else 0,
         garbage=rng.randrange(len(GARBAGE)),
         delay_s=rng.choice((0.05, 0.5, 2.0, 8.0, 20.0)) if kind == "json" and rng.random() < 0.15 else 0.0,
     )
+
+
+def _target(rng: Random, kind: Kind, session: str, names: list[str], ids: list[str]) -> str:
+    if kind != "fork":
+        return rng.choice(ids) if rng.random() < 0.4 else ""
+    its = [name for name in names if name.startswith(f"{session}f")]
+    return rng.choice(its) if its and rng.random() < 0.7 else rng.choice(("", *names))
 
 
 def _script(rng: Random) -> str:

@@ -5,7 +5,7 @@ import json
 from random import Random
 from typing import Final, NamedTuple
 
-from chatstream.core.commands import Cancel, Message
+from chatstream.core.commands import AnyCommand, Cancel, Edit, Erase, Message, Regenerate, Retry, Update
 from chatstream.core.errors import ChatstreamError
 from chatstream.core.ids import MessageId, PartitionNo, Seq, SessionId
 from chatstream.core.limits import Limits
@@ -58,7 +58,7 @@ class World:
         self.broker.on_step = self._step
         self.limits = TIGHT if plan.tight else LIMITS
         self.hosts = [Host(self.broker, number, self.limits, plan.seed, self.note) for number in range(plan.nodes)]
-        self.oracle = Oracle(self.broker)
+        self.oracle = Oracle(self.broker, self.limits.waiting_turns)
         self.asked: list[watching.Asked] = []
         self.seen: watching.Seen = {}
         self.done = False
@@ -97,6 +97,7 @@ class World:
         waiting.judge_got((got for host in self.hosts for got in host.gets), self.oracle.recorded)
         watching.judge_answers(self.asked, self.oracle, self.broker)
         watching.judge_tables(self.hosts, self.broker)
+        watching.judge_erased(self.hosts, self.oracle)
         watching.judge_leftovers(self.hosts)
         for host in self.hosts:
             await host.stop(0.5)
@@ -172,12 +173,7 @@ class World:
         life, node = self.hosts[send.node % len(self.hosts)].life, self.hosts[send.node % len(self.hosts)].node
         if life is None or node is None:
             return
-        name = MessageId(send.message_id)
-        command: Message | Cancel
-        if send.kind == "cancel":
-            command = Cancel(command_id=name, turn=Seq(send.turn), message_id=MessageId(send.target))
-        else:
-            command = Message(command_id=name, message_id=name, text=_text(send), on_busy=send.on_busy, delay_s=send.delay_s)
+        command = _command(send, MessageId(send.message_id))
         asking = life.run(self._loop.create_task, node.submit(SessionId(send.session), command))
         while not asking.done() and not life.over:
             await asyncio.wait([asking], timeout=LOOK_S)
@@ -246,7 +242,8 @@ class World:
                 self._rival(PartitionNo(mishap.step % self.plan.partitions))
 
     def _compact(self) -> None:
-        """The broker cleans the compacted topics: nothing that anybody still needs may go."""
+        """The broker cleans the compacted topics: nothing that anybody still needs may go. The judge knows what was there."""
+        self.oracle.read()
         self.broker.log(Topic.OWNERS, PartitionNo(0)).compact()
         for number in range(self.plan.partitions):
             self.broker.log(Topic.EVENTS, PartitionNo(number)).compact()
@@ -295,6 +292,25 @@ class World:
         self.broker.log(Topic.EVENTS, partition).wake()
 
 
+def _command(send: Send, name: MessageId) -> AnyCommand:
+    """As HTTP makes it."""
+    match send.kind:
+        case "cancel":
+            return Cancel(command_id=name, turn=Seq(send.turn), message_id=MessageId(send.target))
+        case "retry":
+            return Retry(command_id=name, turn=Seq(send.turn))
+        case "regenerate":
+            return Regenerate(command_id=name)
+        case "edit":
+            return Edit(command_id=name, seq=Seq(send.turn), text=_text(send))
+        case "update":
+            return Update(command_id=name, title=_text(send))
+        case "erase":
+            return Erase(command_id=name)
+        case _:
+            return Message(command_id=name, message_id=name, text=_text(send), on_busy=send.on_busy, delay_s=send.delay_s)
+
+
 def _text(send: Send) -> str:
     return f"{send.number} {send.script}"
 
@@ -305,15 +321,29 @@ def _record(send: Send) -> tuple[bytes | None, bytes | None]:
     key = send.session.encode()
     if send.kind == "text":
         return key, _text(send).encode()
-    if send.kind == "cancel":
-        fields: dict[str, object] = {"type": "cancel", "message_id": send.target, "turn": send.turn}
-        return key, json.dumps(fields | ({"command_id": send.message_id} if send.message_id else {})).encode()
-    if send.kind == "approve":
-        fields = {"type": "approve", "name": "ok", "decision": ("approved", "rejected")[send.number % 2]}
-        return key, json.dumps(fields | ({"command_id": send.message_id} if send.message_id else {})).encode()
-    fields = {"type": "message", "text": _text(send), "on_busy": send.on_busy}
-    fields |= {"delay_s": send.delay_s} if send.delay_s else {}
-    return key, json.dumps(fields | ({"message_id": send.message_id} if send.message_id else {})).encode()
+    id_name = "message_id" if send.kind == "json" else "command_id"
+    return key, json.dumps(_fields(send) | ({id_name: send.message_id} if send.message_id else {})).encode()
+
+
+def _fields(send: Send) -> dict[str, object]:
+    match send.kind:
+        case "cancel":
+            return {"type": "cancel", "message_id": send.target, "turn": send.turn}
+        case "approve":
+            return {"type": "approve", "name": "ok", "decision": ("approved", "rejected")[send.number % 2]}
+        case "edit":
+            return {"type": "edit", "seq": send.turn, "text": _text(send)}
+        case "fork":
+            return {"type": "fork", "seq": send.turn, "id": send.target}
+        case "update":
+            return {"type": "update", "title": _text(send)}
+        case "json":
+            fields: dict[str, object] = {"type": "message", "text": _text(send), "on_busy": send.on_busy}
+            return fields | ({"delay_s": send.delay_s} if send.delay_s else {})
+        case "retry":
+            return {"type": "retry", "turn": send.turn}
+        case _:
+            return {"type": send.kind}
 
 
 class Verdict(NamedTuple):

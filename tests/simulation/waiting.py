@@ -20,10 +20,12 @@ class Got(NamedTuple):
 
 
 class Waiting:
-    """One session's. later: seq of a message.scheduled to its event. parked: what the running turn asked, and where."""
+    """One session's. later: seq of a message.scheduled to its event; elsewhere: likewise of a fork's copies, which only
+    the source sends. parked: what the running turn asked, and where."""
 
     def __init__(self) -> None:
         self.later: dict[int, dict[str, Any]] = {}
+        self.elsewhere: dict[int, dict[str, Any]] = {}
         self.sent: dict[int, int] = {}
         self.parked = ""
         self.asked_at = 0
@@ -34,7 +36,10 @@ class Waiting:
         """One more event, before the turns that are owed are followed."""
         kind = event["type"]
         if kind == "message.scheduled":
-            self.later[event["seq"]] = event
+            self._pool(event)[event["seq"]] = event
+        elif kind == "session.erased":
+            self.later.clear()
+            self.parked = ""
         elif kind in ("message.accepted", "message.refused") and event.get("scheduled"):
             self._sent(event, where)
         elif kind in ("step.completed", "approval.requested", "approval.decided"):
@@ -46,8 +51,15 @@ class Waiting:
         elif kind.startswith("reply."):
             self._ended(event, owed, where)
 
+    def _pool(self, event: dict[str, Any]) -> dict[int, dict[str, Any]]:
+        return self.elsewhere if event.get("copy") else self.later
+
+    def waits(self, event: dict[str, Any]) -> bool:
+        """Does the event end a message that waits for its time?"""
+        return event["turn"] in self._pool(event)
+
     def _sent(self, event: dict[str, Any], where: str) -> None:
-        first = self.later.pop(event["scheduled"], None)
+        first = self._pool(event).pop(event["scheduled"], None)
         if first is None:
             raise Wrong(f"P2: {where} sends {event['scheduled']}, which does not wait: it was sent or taken back")
         if event["time"] < first["due"]:
@@ -76,7 +88,7 @@ class Waiting:
             self.parked = ""
 
     def _ended(self, event: dict[str, Any], owed: list[int], where: str) -> None:
-        self.later.pop(event["turn"], None)
+        self._pool(event).pop(event["turn"], None)
         if owed[:1] == [event["turn"]]:
             if self.parked and event["type"] != "reply.cancelled":
                 raise Wrong(f"P3: {where} ends a turn that waits for {self.parked}")

@@ -2,9 +2,9 @@
 
 import asyncio
 from random import Random
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
-from chatstream.core.commands import Cancel, Message
+from chatstream.core.commands import AnyCommand, Cancel, Edit, Erase, Message, Regenerate, Retry
 from chatstream.core.errors import ChatstreamError
 from chatstream.core.ids import Offset, PartitionNo, SessionId
 from chatstream.engine.desk import Accepted, Answer, Refused, Repeated, Unnumbered
@@ -24,11 +24,20 @@ Seen = dict[tuple[str, int], bytes]
 """(session, seq) to the event's bytes, as some reader was shown them."""
 
 
+_REASONS: Final[dict[type[AnyCommand], tuple[str, ...]]] = {
+    Cancel: ("not-running",),
+    Retry: ("not-ended", "turn-in-progress", "rewound", "queue-full"),
+    Regenerate: ("not-ended", "turn-in-progress", "rewound", "queue-full"),
+    Erase: ("no-such-session",),
+}
+"""Why a command may have led to nothing; whether it could not be followed is judged by its place in the log."""
+
+
 class Asked(NamedTuple):
     """A request and its answer."""
 
     session: SessionId
-    command: Message | Cancel
+    command: AnyCommand
     answer: Answer
 
 
@@ -55,6 +64,8 @@ async def _nap(world: "World", wait_s: float) -> None:
 
 
 def _look(world: "World", view: View, session: SessionId, cursors: dict[str, int]) -> None:
+    if reads.head(view, session).erased:
+        return
     page = reads.events(view, session, 0, 200)
     for seq, value in enumerate(page.values, 1):
         before = world.seen.setdefault((session, seq), value)
@@ -88,9 +99,13 @@ def _is_true(asked: Asked, oracle: Oracle, broker: SimulatedBroker) -> bool:
             if told is None:
                 return False
             name = told.event.get("message_id" if told.event["type"].startswith("message.") else "command_id")
-            same = isinstance(answer, Repeated) or not isinstance(command, Message) or told.event.get("text") == command.text
-            return name == command.command_id and same
-        case Refused("turn-in-progress" | "queue-full" as code):
+            said = command.text if isinstance(command, Message | Edit) and isinstance(answer, Accepted) else None
+            return name == command.command_id and said in (None, told.event.get("text"))
+        case Refused("session-erased"):
+            return any(session in one.stories and one.stories[session].erased for one in oracle.readings)
+        case Refused(reason) if not isinstance(command, Message | Edit):
+            return reason in _REASONS[type(command)]
+        case Refused(code):
             story = next(reading.stories[session] for reading in oracle.readings if session in reading.stories)
             return any(
                 told.event["type"] == "message.refused"
@@ -98,8 +113,6 @@ def _is_true(asked: Asked, oracle: Oracle, broker: SimulatedBroker) -> bool:
                 and told.event["code"] == code
                 for told in story.told
             )
-        case Refused(reason):
-            return reason == "not-running" and isinstance(command, Cancel)
         case Unnumbered():
             found = (broker.records(Topic.MESSAGES, PartitionNo(number)) for number in range(broker.partitions))
             name = command.command_id.encode()
@@ -170,6 +183,16 @@ def _forget_compacted(
 def _rows(store: MemoryTableStore, number: PartitionNo) -> dict[bytes, bytes]:
     found = store.open(number).scan(b"", b"\xff")
     return {key: value for key, value in found if not key.startswith(rows.LOCAL)}
+
+
+def judge_erased(hosts: list[Host], oracle: Oracle) -> None:
+    """Who serves a partition has of its erased sessions nothing but the head."""
+    for host in hosts:
+        for number in [] if host.node is None else host.node._seats:
+            erased = {name.encode() for name, story in oracle.readings[number].stories.items() if story.erased}
+            for key, _ in host.tables.copy().open(number).scan(b"", b"\xff") if erased else ():
+                if not key.startswith(rows.HEAD) and erased & set(key.split(b"/")[1:]):
+                    raise Wrong(f"P4: {host.id} has the row {key!r} of an erased session")
 
 
 def judge_leftovers(hosts: list[Host]) -> None:
