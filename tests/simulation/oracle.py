@@ -200,8 +200,8 @@ class Oracle:
         for reading in self.readings:
             reading.read(self._broker.log(Topic.EVENTS, reading.number).records)
 
-    def unfinished(self) -> str | None:
-        """What is still owed, None when everything is done: P8."""
+    def unfinished(self, removed: bool = False) -> str | None:
+        """What is still owed, None when everything is done: P8. removed: the records of erased sessions, too."""
         self.read()
         for reading in self.readings:
             inputs = self._broker.log(Topic.MESSAGES, reading.number)
@@ -217,7 +217,7 @@ class Oracle:
             public = self._owed_to_the_public(reading)
             if public and reading.published < public[-1].offset:
                 return f"published of {reading.number} is {reading.published}, the last is {public[-1].offset}"
-            if left := self._left(reading):
+            if removed and (left := self._left(reading)):
                 return f"of erased sessions there are still {left[:3]}"
         return None
 
@@ -249,15 +249,19 @@ class Oracle:
             self._judge_inputs(reading)
             self._judge_replies(reading)
 
+    def story(self, session: str) -> Story:
+        """What the log tells of a session."""
+        reading = self.readings[partition_of(session.encode(), self._broker.partitions)]
+        return reading.stories.get(session) or Story()
+
     def event(self, session: str, seq: int) -> Told | None:
         """The event that counts under that number."""
-        story = self.readings[partition_of(session.encode(), self._broker.partitions)].stories.get(session)
-        return None if story is None or not 0 < seq <= len(story.told) else story.told[seq - 1]
+        told = self.story(session).told
+        return told[seq - 1] if 0 < seq <= len(told) else None
 
     def recorded(self, session: str) -> dict[tuple[int, int, str], Any]:
         """What steps and decisions of a session are in the log, by (turn, version, name)."""
-        story = self.readings[partition_of(session.encode(), self._broker.partitions)].stories.get(session)
-        return {} if story is None else story.waiting.recorded
+        return self.story(session).waiting.recorded
 
     # -- P1 -------------------------------------------------------------------------------------------------------
 
@@ -289,6 +293,9 @@ class Oracle:
             self._judge_late(reading, command, where, record.offset, letters)
         elif told is not None:
             judge_decision(where, command, told)
+            story, before = reading.stories.get(command.session, Story()), told.event["seq"] - 1
+            if command.kind != "fork" and not could_follow(story, command, before, self._waiting_turns):
+                raise Wrong(f"P1: {where} {command} could not be followed, and led to {told.event}")
         elif not self._excused(reading, command, record.offset):
             raise Wrong(f"P1: {where} {command} led to nothing")
 

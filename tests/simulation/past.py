@@ -70,8 +70,8 @@ class Past:
         if turn in owed or turn not in self.ends or self.took_back(turn, event["seq"]):
             raise Wrong(f"P3: {where} runs turn {turn} again; owed: {owed}, ended: {self.ends}, edits: {self.edits}")
         self.versions[turn] = self.versions.get(turn, 1) + 1
-        if event["version"] != self.versions[turn]:
-            raise Wrong(f"P2: {where} is version {event['version']} of turn {turn}, and not {self.versions[turn]}")
+        if event.get("version", 1) != self.versions[turn]:
+            raise Wrong(f"P2: {where} is version {event.get('version', 1)} of turn {turn}, and not {self.versions[turn]}")
 
     def _ended(self, event: dict[str, Any], where: str) -> None:
         turn = event["turn"]

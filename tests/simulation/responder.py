@@ -15,11 +15,12 @@ from tests.simulation.waiting import Got
 
 
 class Call(NamedTuple):
-    """A call that was made: for which turn, with which text."""
+    """A call that was made: for which turn, with which text. shown: what users had said before, as the model saw it."""
 
     session: str
     turn: int
     text: str
+    shown: tuple[str, ...] = ()
 
 
 class Scripted:
@@ -35,7 +36,8 @@ class Scripted:
 
     async def respond(self, turn: Turn) -> AsyncIterator[str | Reply]:
         """See Responder."""
-        self._calls.append(Call(turn.session, turn.seq, turn.text))
+        shown = tuple(said.text for said in turn.history if said.role == "user")
+        self._calls.append(Call(turn.session, turn.seq, turn.text, shown))
         number, what, argument = (*turn.text.split(), "", "")[:3]
         if what == "never":
             await asyncio.Event().wait()

@@ -77,7 +77,8 @@ class World:
 
         1. The nodes start; clients send, readers read, mishaps befall, until the plan's end.
         2. Nothing goes wrong any more and every node is up again: everything has to be done in SETTLE_S.
-        3. Wait until nothing can be on its way any more: what landed late must not have changed anything.
+        3. Wait until nothing can be on its way any more: what landed late must not have changed anything. What landed of
+           erased sessions is found, and removed, when the next record of its partition is written.
         4. Judge while the nodes still run, stop them, and judge what they leave behind.
         """
         for host in self.hosts:
@@ -88,6 +89,8 @@ class World:
         await self._settle()
         await asyncio.sleep(LATEST_S)
         await self._settle()
+        self._write_once_more()
+        await self._settle(removed=True)
         self.done = True
         await self._end_chores()
         self.oracle.judge()
@@ -123,14 +126,21 @@ class World:
         self.broker.on_step = None
         self._armed.clear()
 
-    async def _settle(self) -> None:
+    def _write_once_more(self) -> None:
+        for reading in self.oracle.readings:
+            if any(story.erased for story in reading.stories.values()):
+                names = (f"last{number}".encode() for number in range(1_000))
+                name = next(name for name in names if partition_of(name, self.plan.partitions) == reading.number)
+                self.broker.produce(Topic.MESSAGES, reading.number, name, b"999 echo")
+
+    async def _settle(self, *, removed: bool = False) -> None:
         deadline = self._loop.time() + SETTLE_S
         while True:
             for host in self.hosts:
                 host.start()
                 if host.failures:
                     raise Wrong(f"P8: {host.id} cannot go on: {host.failures[0]!r}") from host.failures[0]
-            unfinished = self.oracle.unfinished()
+            unfinished = self.oracle.unfinished(removed)
             self._decide()
             if unfinished is None and all(task.done() for task in self._chores if task not in self._reading()):
                 return

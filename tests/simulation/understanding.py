@@ -96,7 +96,8 @@ def _is_message(command: Command, event: dict[str, Any]) -> bool:
     if not kind.startswith("message.") or event["message_id"] != command.id or event.get("scheduled"):
         return False
     replaces = command.turn if command.kind == "edit" else 0
-    return kind == "message.refused" or (event["text"] == command.text and event.get("replaces", 0) == replaces)
+    same: bool = event.get("text") == command.text and event.get("replaces", 0) == replaces
+    return same or kind == "message.refused"
 
 
 def could_follow(story: "Story", command: Command, seq: int, waiting_turns: int) -> bool:

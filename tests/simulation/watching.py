@@ -16,6 +16,7 @@ from chatstream.table.memory import MemoryTableStore
 from chatstream.table.port import View
 from tests.simulation.host import Host
 from tests.simulation.oracle import Oracle, Wrong
+from tests.simulation.responder import Call
 
 if TYPE_CHECKING:
     from tests.simulation.scenario import World
@@ -126,6 +127,20 @@ def judge_calls(hosts: list[Host], oracle: Oracle) -> None:
             told = oracle.event(call.session, call.turn)
             if told is None or told.event.get("text") != call.text:
                 raise Wrong(f"P7: the model was called for {call}, and the log has {told}")
+            _judge_shown(call, oracle)
+
+
+def _judge_shown(call: Call, oracle: Oracle) -> None:
+    """The model is shown nothing that an edit took back, and nothing twice. Texts may be the same: producers send again."""
+    story = oracle.story(call.session)
+    accepted = [told.event for told in story.told if told.event["type"] == "message.accepted"]
+    turns = {text: [event["seq"] for event in accepted if event["text"] == text] for text in call.shown}
+    # An edit is heeded at the latest by the turn that it brings, and by what ran after that.
+    known = max([call.turn, *(seqs[0] for seqs in turns.values() if seqs)])
+    for text, seqs in turns.items():
+        there = [seq for seq in seqs if seq != call.turn and not story.past.took_back(seq, known)]
+        if seqs and len(there) < call.shown.count(text):
+            raise Wrong(f"P3: {call} is shown {text!r}, the turns {seqs}; edits: {story.past.edits}")
 
 
 def judge_fit(oracle: Oracle) -> None:
