@@ -17,6 +17,9 @@ ONE: Final = (Message("s0", "m0"),)
 TWO: Final = (Message("s0", "m0"), Message("s0", "m1"))
 THREE: Final = (*TWO, Message("s0", "m2"))
 TWICE: Final = (Message("s0", "m0"), Message("s0", "m0"))
+CANCELLED: Final = (*ONE, Message("s0", "c1", "cancel"))
+AGAIN: Final = (*ONE, Message("s0", "c1", "regenerate"))
+ERASED: Final = (*ONE, Message("s0", "c1", "erase"))
 APART: Final = (Message("s0", "m0"), Message("s1", "m1"))
 
 QUICK: Final = (
@@ -25,6 +28,7 @@ QUICK: Final = (
     Scope("one message, marks, a crash", ONE, faults=1, kinds=("crash",), ticks=True),
     Scope("a message twice, no fault", TWICE, claims=1, ticks=True),
     Scope("two messages, no fault", TWO, claims=1, replies=True),
+    Scope("a message, cancelled, answered again or erased, no fault", (*CANCELLED, *AGAIN[1:], *ERASED[1:]), claims=1),
 )
 """Some seconds each: part of the tests."""
 
@@ -36,6 +40,10 @@ FULL: Final = (
     Scope("two messages, an unknown outcome", TWO, faults=1, kinds=("lost",)),
     Scope("a message twice, a zombie", TWICE, faults=1, kinds=("zombie",)),
     Scope("two sessions, a zombie", APART, faults=1, kinds=("zombie",)),
+    Scope("a message and its cancel, a crash", CANCELLED, faults=1, kinds=("crash",)),
+    Scope("a message and its cancel, a zombie", CANCELLED, faults=1, kinds=("zombie",)),
+    Scope("a message answered again, a crash", AGAIN, faults=1, kinds=("crash",)),
+    Scope("a message, erased, a crash", ERASED, faults=1, kinds=("crash",)),
     Scope("one message, a fault, its reply", ONE, faults=1, replies=True),
     Scope("one message, marks, a zombie", ONE, faults=1, kinds=("zombie",), ticks=True),
 )

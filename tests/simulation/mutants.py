@@ -354,6 +354,7 @@ MUTANTS: Final = (
         "engine.partition",
         "            self.inputs.defer(at)\n",
         "",
+        "engine_forks.py::test_the_position_waits_for_what_was_put_off",
     ),
     # Erasure.
     Mutant(
@@ -373,6 +374,7 @@ MUTANTS: Final = (
         "engine.erasing",
         'prefixes = (rows.entry_key(session, 0)[:-8], rows.ghost_key(session, b""))',
         "prefixes = (rows.entry_key(session, 0)[:-8],)",
+        "engine_erasing.py::test_ghosts_go_too_and_those_of_others_stay",
     ),
     Mutant(
         "erasure does not go on after a restart",
@@ -385,12 +387,14 @@ MUTANTS: Final = (
         "engine.projection",
         "if self.session(session).erased:  # it landed late",
         "if self.alarms < 0:  # it landed late",
+        "engine_erasing.py::test_a_ghost_that_lands_after_the_erasure_is_removed_as_well",
     ),
     Mutant(
         "a session is removed while a fork is made of it",
         "engine.erasing",
         "if not self._is_copied(session):",
         "if session:",
+        "engine_erasing.py::test_what_a_fork_is_made_of_waits_for_it",
     ),
     Mutant(
         "tombstones are sent and their rows stay",

@@ -12,7 +12,7 @@ from chatstream.core.partitioner import partition_of
 from chatstream.log.port import Record, Topic
 from chatstream.log.simulated_broker import SimulatedBroker
 from tests.simulation.past import TERMINAL, Past, is_copy
-from tests.simulation.understanding import Command, could_follow, is_session, judge_decision, understand
+from tests.simulation.understanding import Command, could_follow, is_session, judge_decision, judge_edit, understand
 from tests.simulation.waiting import Waiting
 from tests.simulation.wrong import Wrong as Wrong
 
@@ -292,16 +292,21 @@ class Oracle:
         elif letters:
             self._judge_late(reading, command, where, record.offset, letters)
         elif told is not None:
-            judge_decision(where, command, told)
-            story, before = reading.stories.get(command.session, Story()), told.event["seq"] - 1
-            if command.kind != "fork" and not could_follow(story, command, before, self._waiting_turns):
-                raise Wrong(f"P1: {where} {command} could not be followed, and led to {told.event}")
+            self._judge_decided(reading, command, where, told)
         elif not self._excused(reading, command, record.offset):
             raise Wrong(f"P1: {where} {command} led to nothing")
 
     def _letters(self, partition: int, offset: int) -> list[Record]:
         key = f"{partition}/{offset}".encode()
         return [record for record in self._broker.records(Topic.DEAD_LETTERS, PartitionNo(0)) if record.key == key]
+
+    def _judge_decided(self, reading: Reading, command: Command, where: str, told: Told) -> None:
+        judge_decision(where, command, told)
+        story, before = reading.stories.get(command.session, Story()), told.event["seq"] - 1
+        if command.kind == "edit":
+            judge_edit(where, story, command, told)
+        elif command.kind != "fork" and not could_follow(story, command, before, self._waiting_turns):
+            raise Wrong(f"P1: {where} {command} could not be followed, and led to {told.event}")
 
     def _judge_late(self, reading: Reading, command: Command, where: str, at: int, letters: list[Record]) -> None:
         """What comes behind the erasure of its session, and only that, is a dead letter without its value."""

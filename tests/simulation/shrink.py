@@ -6,7 +6,7 @@ from typing import Any, Final
 from msgspec.structs import fields, replace
 
 from chatstream.log.simulated import Faults
-from tests.simulation.plan import Plan
+from tests.simulation.plan import Plan, Send
 from tests.simulation.scenario import run
 
 TRIES_MAX: Final = 600
@@ -56,9 +56,19 @@ def _shorter(plan: Plan) -> Iterator[Plan]:
         if getattr(plan.faults, field.name) != getattr(calm, field.name):
             yield replace(plan, faults=replace(plan.faults, **{field.name: getattr(calm, field.name)}))
     for place, send in enumerate(plan.sends):
-        if send.script != "echo":
-            plain = replace(send, script="echo")
+        for plain in _plainer(send):
             yield replace(plan, sends=(*plan.sends[:place], plain, *plan.sends[place + 1 :]))
+
+
+def _plainer(send: Send) -> Iterator[Send]:
+    if send.script != "echo":
+        yield replace(send, script="echo")
+    if send.delay_s:
+        yield replace(send, delay_s=0.0)
+    if send.on_busy != "enqueue":
+        yield replace(send, on_busy="enqueue")
+    if send.node >= 0:
+        yield replace(send, node=-1)
 
 
 def _fewer(items: tuple[Any, ...]) -> Iterator[tuple[Any, ...]]:
@@ -81,7 +91,7 @@ def told(plan: Plan) -> str:
         place = f"n{send.node}" if send.node >= 0 else "log"
         lines.append(
             f"{send.at_s:8.4f} {place}: {send.kind} {send.session} {send.number} id={send.message_id!r} {send.on_busy} "
-            f"{send.script!r} astray={send.astray} target={send.target!r} turn={send.turn}"
+            f"{send.script!r} astray={send.astray} target={send.target!r} turn={send.turn} delay_s={send.delay_s:g}"
         )
     for mishap in plan.mishaps:
         lines.append(

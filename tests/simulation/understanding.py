@@ -100,6 +100,17 @@ def _is_message(command: Command, event: dict[str, Any]) -> bool:
     return same or kind == "message.refused"
 
 
+def judge_edit(where: str, story: "Story", command: Command, told: "Told") -> None:
+    """Was the edit taken or refused as it had to be? Raises Wrong."""
+    seq = told.event["seq"]
+    named = command.turn < seq and command.turn in story.past.messages
+    back = story.past.took_back(command.turn, seq - 1)
+    wanted = "no-such-message" if not named else "rewound" if back else "queue-full"
+    code = told.event.get("code")
+    if code != wanted and (code is not None or wanted != "queue-full"):
+        raise Wrong(f"P1: {where} {command} led to {told.event}; edits: {story.past.edits}")
+
+
 def could_follow(story: "Story", command: Command, seq: int, waiting_turns: int) -> bool:
     """Could a command that led to nothing have been followed right after event `seq`?"""
     match command.kind:

@@ -67,7 +67,7 @@ class ExploredSeat:
 
     def content(self) -> tuple[Any, ...]:
         """What makes this state another one. Heads in memory follow from the table and from what is appended."""
-        writer, publisher, appends = self.writer, self.publisher, self.writer._appends
+        writer, publisher, appends, wipes = self.writer, self.publisher, self.writer._appends, self.writer._wipes
         return (
             tuple((each.value, each.input_at, each.position, each.published) for each in appends._pending),
             (appends.made - appends.confirmed, appends._marks, appends._position, appends._published),
@@ -79,6 +79,7 @@ class ExploredSeat:
             tuple(offset for offset, *_ in publisher._later),
             tuple(task.waiting for task in self.catching),
             (tuple(sorted(self.jobs.items())), self.fetch, self.paused, self.gap),
+            (self.projection.more_to_erase, tuple(wipes._sent), wipes._session, tuple(wipes._ranges), wipes._found),
         )
 
     # -- Surroundings --
@@ -118,7 +119,8 @@ class ExploredSeat:
     def answer(self, waiter: bytes, answer: Answer) -> None:
         if isinstance(answer, Accepted | Repeated):
             told = self.node.world.told(waiter.decode().split("/")[0], answer.seq)
-            if told is None or told["message_id"] != waiter.decode().split("/")[1]:
+            name = "" if told is None else told["message_id" if told["type"].startswith("message.") else "command_id"]
+            if name != waiter.decode().split("/")[1]:
                 raise Wrong(f"P7: {waiter!r} was told {answer}, the log has {told}")
 
     def run(self, session: SessionId, running: Running, event: MessageAccepted | None) -> None:  # noqa: ARG002

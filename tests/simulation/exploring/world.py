@@ -3,6 +3,7 @@
 A step is (what, whose). Two worlds that took the same steps are the same; two with the same `fingerprint` go on alike.
 """
 
+import json
 from collections import deque
 from collections.abc import Iterator
 from typing import Any, Final, Literal
@@ -30,10 +31,11 @@ and what it had on its way may land late or not at all."""
 
 
 class Message(msgspec.Struct, frozen=True):
-    """A command on chat.messages. id: of the message; two with the same are one message sent twice."""
+    """A command on chat.messages. id: of the message; two with the same are one message sent twice. kind: as its `type`."""
 
     session: str
     id: str
+    kind: str = "message"
 
 
 class Scope(msgspec.Struct, frozen=True):
@@ -70,7 +72,8 @@ class World:
         self.moves_left = scope.moves
         self.ending = False
         for message in scope.messages:
-            value = b'{"type":"message","message_id":"%b","text":"%b"}' % (message.id.encode(), message.id.encode())
+            fields = {"message_id": message.id, "text": message.id} if message.kind == "message" else {"command_id": message.id}
+            value = json.dumps({"type": message.kind} | fields).encode()
             headers = ((WAITER_HEADER, f"{message.session}/{message.id}".encode()),)
             self.log.topics[Topic.MESSAGES].append(message.session.encode(), value, headers)
 
@@ -256,7 +259,7 @@ class World:
     def check(self, known: dict[tuple[int, int], int]) -> None:
         """Every table is what the log says as far as it has come. known: what was found before. Raises Wrong: P4, P5, P7."""
         for node in self.nodes:
-            found = {key: value for key, value in node.rows().items() if not key.startswith(rows.LOCAL)}
+            found = _of_the_fold(node.rows())
             if not found:
                 continue
             meta = rows.read_meta(_Rows(found))
@@ -276,7 +279,7 @@ class World:
         projection.fold_all(self.log.topics[Topic.EVENTS].records[:stop])
         if projection.alarms:
             raise Wrong(f"P4: folding raised {projection.alarms} alarms")
-        return dict(store._rows[P0].values)
+        return _of_the_fold(store._rows[P0].values)
 
     def end(self) -> None:
         """Nothing goes wrong any more: let everything come to its end, and judge. Raises Wrong."""
@@ -293,6 +296,11 @@ class World:
             raise Wrong(f"P8: {unfinished}")
         self.oracle.judge()
         self.check({})
+
+
+def _of_the_fold(found: dict[bytes, bytes]) -> dict[bytes, bytes]:
+    """Without what is a node's own."""
+    return {key: value for key, value in found.items() if not key.startswith(rows.LOCAL)}
 
 
 class _Rows:
