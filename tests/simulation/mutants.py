@@ -3,18 +3,10 @@
 `old` must stand in the module's source exactly once; whoever changes that line changes it here too.
 """
 
-from typing import Final, NamedTuple
+from typing import Final
 
-
-class Mutant(NamedTuple):
-    """`old` in `module` becomes `new`. unit: the test that notices where another rule keeps the simulation from it."""
-
-    name: str
-    module: str
-    old: str
-    new: str
-    unit: str = ""
-
+from tests.simulation.mutant import Mutant as Mutant
+from tests.simulation.mutants_back import BACK
 
 MUTANTS: Final = (
     # Who may write, and what counts.
@@ -256,158 +248,6 @@ MUTANTS: Final = (
         "        self._next = Offset(self.published + 1)\n",
         "        self._next = Offset(self.published + 3)\n",
     ),
-    # What goes back: turns that run again, edits.
-    Mutant(
-        "a turn that runs again keeps its version",
-        "core.deciding",
-        "version=Version(ended.version + 1)",
-        "version=ended.version",
-    ),
-    Mutant(
-        "a turn that runs again waits behind all others",
-        "core.session",
-        "owed = Owed(event.turn, event.version, event.message_id)\n"
-        "        queue, first = (*queue[:first], owed, *queue[first:]), first + 1",
-        "owed = Owed(event.turn, event.version, event.message_id)\n        queue = (*queue, owed)",
-    ),
-    Mutant(
-        "what was answered may be retried",
-        "core.deciding",
-        'if ended is None or (isinstance(command, Retry) and ended.how == "completed"):',
-        "if ended is None:",
-    ),
-    Mutant(
-        "what an edit took back may run again",
-        "core.deciding",
-        'if context.rewound:\n        return Nothing("rewound")',
-        'if context.target == -1:\n        return Nothing("rewound")',
-    ),
-    Mutant(
-        "an edit leaves the message it goes back to",
-        "core.prompt",
-        "return self.replaced <= turn < self.edit",
-        "return self.replaced < turn < self.edit",
-    ),
-    Mutant(
-        "an edit takes itself back",
-        "core.prompt",
-        "return self.replaced <= turn < self.edit",
-        "return self.replaced <= turn <= self.edit",
-    ),
-    Mutant(
-        "the model is shown what an edit took back",
-        "core.prompt",
-        "if any(rewind.took_back(event.turn) for rewind in self._rewinds):\n            return",
-        "if any(rewind.took_back(event.turn) for rewind in ()):\n            return",
-    ),
-    Mutant(
-        "what an edit took back while it waited is answered",
-        "core.session",
-        "interrupted_by=owed.dropped_by",
-        'interrupted_by=MessageId("")',
-    ),
-    Mutant(
-        "an edit that is not confirmed is not known of",
-        "engine.contexts",
-        "if isinstance(event, MessageAccepted) and event.replaces:\n                rewinds",
-        "if event.seq < 0 and isinstance(event, MessageAccepted):\n                rewinds",
-    ),
-    # Forks.
-    Mutant(
-        "a fork is not finished after a restart",
-        "table.writes",
-        "return session.running is not None or session.copying is not None",
-        "return session.running is not None",
-    ),
-    Mutant(
-        "a fork leaves out one event of each batch",
-        "engine.copying",
-        "Seq(slot.head.last_seq - SHIFT + 1)",
-        "Seq(slot.head.last_seq - SHIFT + 1 + (slot.head.last_seq > 2))",
-    ),
-    Mutant(
-        "a copy names the source's turn",
-        "core.copying",
-        "turn=_moved(event.turn)",
-        "turn=event.turn",
-    ),
-    Mutant(
-        "copies are published",
-        "core.events",
-        "isinstance(event, Public) and not event.copy",
-        "isinstance(event, Public)",
-    ),
-    Mutant(
-        "a fork sends what waits in its source",
-        "core.session",
-        "if event.copy:  # who asked",
-        "if event.seq < 0:  # who asked",
-    ),
-    Mutant(
-        "commands do not wait until a fork is whole",
-        "engine.partition",
-        "if slot.head.copying is not None:\n            self._deferred",
-        "if slot.head.last_seq < 0:\n            self._deferred",
-    ),
-    Mutant(
-        "the position passes what waits for a fork",
-        "engine.partition",
-        "            self.inputs.defer(at)\n",
-        "",
-        "engine_forks.py::test_the_position_waits_for_what_was_put_off",
-    ),
-    # Erasure.
-    Mutant(
-        "an erased session may be asked for more",
-        "engine.partition",
-        "if slot.head.erased:\n                raise",
-        "if slot.head.last_seq < 0:\n                raise",
-    ),
-    Mutant(
-        "a dead letter keeps what was meant for an erased session",
-        "engine.aside",
-        'None if why.reason == "session-erased" else record.value',
-        "record.value",
-    ),
-    Mutant(
-        "erasure leaves ghosts",
-        "engine.erasing",
-        'prefixes = (rows.entry_key(session, 0)[:-8], rows.ghost_key(session, b""))',
-        "prefixes = (rows.entry_key(session, 0)[:-8],)",
-        "engine_erasing.py::test_ghosts_go_too_and_those_of_others_stay",
-    ),
-    Mutant(
-        "erasure does not go on after a restart",
-        "engine.projection",
-        "self.alarms = 0\n        self.more_to_erase = True",
-        "self.alarms = 0\n        self.more_to_erase = False",
-    ),
-    Mutant(
-        "a ghost that lands after the erasure stays",
-        "engine.projection",
-        "if self.session(session).erased:  # it landed late",
-        "if self.alarms < 0:  # it landed late",
-        "engine_erasing.py::test_a_ghost_that_lands_after_the_erasure_is_removed_as_well",
-    ),
-    Mutant(
-        "a session is removed while a fork is made of it",
-        "engine.erasing",
-        "if not self._is_copied(session):",
-        "if session:",
-        "engine_erasing.py::test_what_a_fork_is_made_of_waits_for_it",
-    ),
-    Mutant(
-        "tombstones are sent and their rows stay",
-        "engine.projection",
-        "self._staged += writes.undone(codec.read_event(entry.value))",
-        "pass",
-    ),
-    Mutant(
-        "an erasure counts only where nothing was compacted away",
-        "core.claims",
-        "(in_order or (isinstance(event, SessionErased) and event.seq > session.last_seq))",
-        "in_order",
-    ),
     # The table.
     Mutant(
         "rows and their position are written one after the other",
@@ -494,4 +334,5 @@ MUTANTS: Final = (
         ":",
         "engine_compacting.py::test_a_summary_that_is_no_longer_true_is_dropped",
     ),
+    *BACK,
 )
