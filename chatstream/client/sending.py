@@ -31,9 +31,8 @@ class Message(NamedTuple):
 
     def body(self) -> bytes:
         """As JSON, without what was not given."""
-        fields = self._asdict()
-        given = {name: value for name, value in fields.items() if value or name == "message_id"}
-        return write_json(given)
+        usual = self._field_defaults
+        return write_json({name: value for name, value in self._asdict().items() if value and value != usual.get(name)})
 
 
 async def send(transport: Transport, session: str, message: Message) -> Receipt:

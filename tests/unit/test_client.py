@@ -54,7 +54,6 @@ async def test_a_message_has_one_id_at_every_attempt() -> None:
     assert asked.bodies[0] == {
         "text": "hello",
         "user": "ann",
-        "on_busy": "enqueue",
         "message_id": asked.bodies[0]["message_id"],
     }
 
