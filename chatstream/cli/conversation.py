@@ -13,7 +13,7 @@ from chatstream.client import Client, offset_behind
 from chatstream.client.living import Frame
 from chatstream.client.results import Item
 from chatstream.core.commands import Verdict
-from chatstream.core.errors import ChatstreamError, Erased, RequestRefused
+from chatstream.core.errors import ChatstreamError, Erased, RequestRefused, Unreachable
 from chatstream.core.events import ApprovalRequested, MessageAccepted, ReplyCancelled, ReplyCompleted, ReplyFailed, Terminal
 from chatstream.core.unlogged import AttemptStarted, TextDelta, TurnRetrying, Unlogged
 
@@ -102,20 +102,21 @@ class Listening:
         self._turn: int | None = None
         self._said = ""
         self._stopped = False
+        self._over = False
 
     def run(self) -> None:
         """Raises KeyboardInterrupt when the person wants to leave, ChatstreamError when the stream is over for good."""
         chat = self._chat
         frames = chat.client.live(chat.session, offset=chat.offset, told=self._tell)
         try:
-            ended = False
-            while not ended:
+            while not self._over:
                 try:
-                    ended = self._take(next(frames))
-                except KeyboardInterrupt:
+                    self._take(next(frames))
+                except KeyboardInterrupt:  # also while a frame is being shown: then it may have been the last
                     if self._stopped:
                         raise
-                    self._stop()
+                    if not self._over:
+                        self._stop()
         finally:
             self._screen.end()
             frames.close()
@@ -125,7 +126,6 @@ class Listening:
 
     def _stop(self) -> None:
         """The person wants this answer no longer."""
-
         self._stopped = True
         self._screen.note("stopping; Ctrl-C again to leave")
         try:
@@ -133,10 +133,11 @@ class Listening:
         except RequestRefused as error:
             if error.code != "not-running":  # else it has ended meanwhile, and its end is on its way
                 self._screen.note(str(error))
+        except Unreachable as error:
+            self._screen.note(f"not stopped: {error}")
 
-    def _take(self, frame: Frame) -> bool:
-        """Show one frame; is it the end?"""
-
+    def _take(self, frame: Frame) -> None:
+        """Show one frame."""
         if not isinstance(frame, Unlogged):
             self._chat.offset = offset_behind(frame)
         match frame:
@@ -152,10 +153,9 @@ class Listening:
                     f"attempt {frame.attempt} failed: {frame.detail or frame.reason}; again in {frame.after_s:.0f} s"
                 )
             case ReplyCompleted() | ReplyFailed() | ReplyCancelled():
-                return self._end(frame)
+                self._end(frame)
             case ApprovalRequested():
-                return self._asked(frame)
-        return False
+                self._asked(frame)
 
     def _accepted(self, message_id: str, text: str, user: str, seq: int) -> None:
         if message_id == self._message_id:
@@ -168,8 +168,8 @@ class Listening:
             self._screen.note(f"attempt {attempt}: the answer begins anew")
         self._said = ""
 
-    def _end(self, event: Terminal) -> bool:
-
+    def _end(self, event: Terminal) -> None:
+        self._over = self._message_id in ("", event.message_id)
         self._screen.say(self._unsaid("" if isinstance(event, ReplyFailed) else event.text))
         self._screen.end()
         self._said = ""
@@ -177,7 +177,6 @@ class Listening:
             self._screen.note(f"failed: {event.detail or event.code}")
         elif isinstance(event, ReplyCancelled):
             self._screen.note("stopped")
-        return self._message_id in ("", event.message_id)
 
     def _unsaid(self, text: str) -> str:
         """What of the recorded answer was not on the screen; all of it where another one was."""
@@ -186,7 +185,7 @@ class Listening:
         self._screen.note("the answer on record is another one:")
         return text
 
-    def _asked(self, event: ApprovalRequested) -> bool:
+    def _asked(self, event: ApprovalRequested) -> None:
         """A turn waits for somebody. It may be this person; if not now, later or elsewhere."""
         name = event.name.rpartition("#")[0]
         self._screen.note(f"to be decided: {name} {event.detail if event.detail is not None else ''}")
@@ -194,5 +193,5 @@ class Listening:
         if answer[:1] in ("y", "n"):
             verdict: Verdict = "approved" if answer[0] == "y" else "rejected"
             self._chat.client.approve(self._chat.session, name, verdict)
-            return False
-        return True
+        else:
+            self._over = True

@@ -92,6 +92,8 @@ def test_version_and_help_need_nothing_heavy(tmp_path: Path) -> None:
         (["send", "a b", "hello"], "session id"),
         (["send", "alice", "hello", "--url", "nowhere"], "url: is a URL"),
         (["history", "."], "session id"),
+        (["top", "--every", "0.1"], "every: is 0.2 seconds at least"),
+        (["export", "alice", "--format", "pdf"], "--format"),
         (["topics"], "Missing command"),
         (["topics", "plan"], "bootstrap_servers"),
         (["topics", "plan", "--bootstrap-server", "127.0.0.1:1", "--topics", "none.yaml"], "none.yaml"),
