@@ -148,13 +148,10 @@ class AsyncClient:
         TurnRetrying, and once StreamReady when all that there was has come. Who joins in mid-answer gets its text so far."""
         return living.live(self._transport, session, offset, told)
 
-    async def export(self, session: str, *, format: Literal["jsonl", "md"] = "jsonl") -> AsyncGenerator[bytes, None]:
-        """The whole conversation as a file, in parts."""
-        patience = self._transport.patience
-        asked = Asked("GET", session_path(session, "/export", format=format), headers={"Accept": "*/*"})
-        async with self._transport.open(asked, patience.answer_s) as answer:
-            async for part in answer.content.iter_any():
-                yield part
+    def export(self, session: str, *, format: Literal["jsonl", "md"] = "jsonl") -> AsyncGenerator[bytes, None]:
+        """The whole conversation as a file, in parts. Raises Unreachable where it breaks off: then it is not the whole."""
+        path = session_path(session, "/export", format=format)
+        return self._transport.parts(Asked("GET", path, headers={"Accept": "*/*"}))
 
     async def get(self, path: str) -> bytes:
         """Anything else that can be read: the body of a GET, as `/metrics` or a page of the console's."""

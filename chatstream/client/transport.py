@@ -4,7 +4,7 @@ Everything that is asked through here may be asked twice: reads change nothing, 
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Final, NamedTuple
 from urllib.parse import quote, urlencode, urlsplit
@@ -85,6 +85,22 @@ class Transport:
             except ChatstreamError as error:
                 failures += 1
                 if failures >= self.patience.attempts or not may_help(error):
+                    raise
+                await asyncio.sleep(self.patience.pause_s(failures, error.retry_after_s))
+
+    async def parts(self, asked: Asked) -> AsyncGenerator[bytes, None]:
+        """A long answer as it comes; tried again only before its first part. Raises ChatstreamError."""
+        failures, begun = 0, False
+        while True:
+            try:
+                async with self.open(asked, self.patience.answer_s) as answer:
+                    async for part in answer.content.iter_any():
+                        begun = True
+                        yield part
+                return
+            except ChatstreamError as error:
+                failures += 1
+                if begun or failures >= self.patience.attempts or not may_help(error):
                     raise
                 await asyncio.sleep(self.patience.pause_s(failures, error.retry_after_s))
 

@@ -175,6 +175,15 @@ def test_tail_of_a_session_prints_one_json_line_an_event(node: NodeProcess, tmp_
     assert "name one" in complaint(run(["tail", "--url", node.url], tmp_path), 2)
 
 
+def test_a_conversation_is_exported(node: NodeProcess, tmp_path: Path) -> None:
+    run(["send", "wim", "hello", "--wait", "--url", node.url], tmp_path)
+    lines = run(["export", "wim", "--url", node.url], tmp_path).stdout.splitlines()
+    said = [row["text"] for row in map(json.loads, lines) if "text" in row]
+    assert said == ["hello", "I am the offline model. You said: hello"]
+    assert "You said: hello" in run(["export", "wim", "--format", "md", "--url", node.url], tmp_path).stdout
+    assert "no session nobody" in complaint(run(["export", "nobody", "--url", node.url], tmp_path), 1)
+
+
 def test_a_reader_of_the_output_that_leaves_is_no_error(node: NodeProcess, tmp_path: Path) -> None:
     run(["send", "uta", "one", "--wait", "--url", node.url], tmp_path)
     command = [*CHATSTREAM, "history", "uta", "--url", node.url]

@@ -21,7 +21,7 @@ from tests.windows import PATIENT, Reading, Watching, Window, Windows, windows
 
 SESSION: Final = "alice"
 WINDOWS: Final = 20
-PARTITIONS: Final = 4
+PARTITIONS: Final = 16
 WAIT_S: Final = 120.0
 ROUNDS: Final = 2
 
@@ -116,7 +116,7 @@ def compare(opened: Windows, person: Person, topics: Topics) -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 async def test_on_the_embedded_log_whose_node_is_killed_and_started_again(tmp_path: Path) -> None:
-    with Nodes(tmp_path, "", "--partitions", str(PARTITIONS)) as nodes:
+    with Nodes(tmp_path) as nodes:
         node = nodes.add()
         await node.serves(PARTITIONS)
 
@@ -127,14 +127,14 @@ async def test_on_the_embedded_log_whose_node_is_killed_and_started_again(tmp_pa
         opened, person = await use([node.url], kill)
         nodes.check_calm()
         await asyncio.to_thread(node.kill9)
-        compare(opened, person, await read_embedded(node.data / "log", PARTITIONS))
+        compare(opened, person, await read_embedded(node.data / "log"))
 
 
 @pytest.mark.slow
 @pytest.mark.kafka
 @pytest.mark.timeout(300)
-async def test_on_kafka_with_two_nodes_of_which_the_owner_is_killed(tmp_path: Path, bootstrap: str) -> None:
-    with Nodes(tmp_path, bootstrap, "-X", "session.timeout.ms=6000") as nodes:
+async def test_on_kafka_with_two_nodes_of_which_the_owner_is_killed(tmp_path: Path, broker: str) -> None:
+    with Nodes(tmp_path, broker, "-X", "session.timeout.ms=6000") as nodes:
         nodes.add()
         await nodes.serve(PARTITIONS)
         nodes.add()
@@ -151,7 +151,7 @@ async def test_on_kafka_with_two_nodes_of_which_the_owner_is_killed(tmp_path: Pa
 
         opened, person = await use(nodes.urls, kill)
         nodes.check_calm()
-        compare(opened, person, await asyncio.to_thread(read_kafka, bootstrap))
+        compare(opened, person, await asyncio.to_thread(read_kafka, broker))
 
 
 def owner_first(nodes: Nodes) -> list[NodeProcess]:

@@ -118,9 +118,10 @@ async def test_a_frame_beyond_the_limit_ends_the_reader() -> None:
 
 
 async def test_an_exported_conversation_comes_in_parts_and_one_that_breaks_off_is_no_whole_one() -> None:
-    answer = sequence(streamed(b"# alice\n", b"\nhello\n"), streamed(b"# alice\n", cut=True))
+    busy = in_turn(problem(503, "restoring"))
+    answer = sequence(busy, streamed(b"# alice\n", b"\nhello\n"), streamed(b"# alice\n", cut=True))
     async with answering(answer) as (url, asked), AsyncClient(url, patience=QUICK) as client:
         assert b"".join([part async for part in client.export("alice", format="md")]) == b"# alice\n\nhello\n"
         with pytest.raises(Unreachable):
             _ = [part async for part in client.export("alice")]
-    assert asked.paths == ["/v1/sessions/alice/export?format=md", "/v1/sessions/alice/export?format=jsonl"]
+    assert asked.paths == [*["/v1/sessions/alice/export?format=md"] * 2, "/v1/sessions/alice/export?format=jsonl"]
