@@ -4,7 +4,6 @@ import contextlib
 import json
 import logging
 import os
-import re
 import resource
 import signal
 import socket
@@ -162,50 +161,6 @@ def test_tail_prints_each_event_once_and_goes_on(node: NodeProcess, tmp_path: Pa
         assert seqs == [1, 2, 3, 4]
         assert tail.stdout.read() == ""
         assert tail.wait(10) == 130
-
-
-def test_tail_of_a_session_prints_one_json_line_an_event(node: NodeProcess, tmp_path: Path) -> None:
-    run(["send", "theo", "one\ntwo", "--wait", "--url", node.url], tmp_path)
-    command = [*CHATSTREAM, "tail", "--session", "theo", "--url", node.url]
-    with subprocess.Popen(command, cwd=tmp_path, env=environment(), stdout=subprocess.PIPE, text=True) as tail:
-        assert tail.stdout is not None
-        events = [json.loads(tail.stdout.readline()) for _ in range(2)]
-        tail.kill()
-    assert [event["type"] for event in events] == ["message.accepted", "reply.completed"]
-    assert "name one" in complaint(run(["tail", "--url", node.url], tmp_path), 2)
-
-
-def test_a_conversation_is_exported(node: NodeProcess, tmp_path: Path) -> None:
-    run(["send", "wim", "hello", "--wait", "--url", node.url], tmp_path)
-    lines = run(["export", "wim", "--url", node.url], tmp_path).stdout.splitlines()
-    said = [row["text"] for row in map(json.loads, lines) if "text" in row]
-    assert said == ["hello", "I am the offline model. You said: hello"]
-    assert "You said: hello" in run(["export", "wim", "--format", "md", "--url", node.url], tmp_path).stdout
-    assert "no session nobody" in complaint(run(["export", "nobody", "--url", node.url], tmp_path), 1)
-
-
-def test_a_reader_of_the_output_that_leaves_is_no_error(node: NodeProcess, tmp_path: Path) -> None:
-    run(["send", "uta", "one", "--wait", "--url", node.url], tmp_path)
-    command = [*CHATSTREAM, "history", "uta", "--url", node.url]
-    read, write = os.pipe()
-    os.close(read)
-    done = subprocess.run(
-        command, cwd=tmp_path, env=environment(), stdout=write, stderr=subprocess.PIPE, text=True, check=False
-    )
-    os.close(write)
-    assert (done.returncode, done.stderr) == (1, "")
-
-
-def test_top_tells_once_what_the_node_is_doing(node: NodeProcess, tmp_path: Path) -> None:
-    run(["send", "vera", "hello", "--wait", "--url", node.url], tmp_path)
-    run(["send", "vera", "/slow 600", "--url", node.url], tmp_path)
-    done = run(["top", "--once", "--url", node.url], tmp_path)
-    assert (done.returncode, done.stderr) == (0, "")
-    assert "partitions 16 of 16: 16 active" in done.stdout
-    assert "1 running" in done.stdout
-    assert "call vera turn 3 attempt 1" in done.stdout
-    assert re.search(r"turns [1-9]\d* since the start", done.stdout)
-    assert "no answer from" in complaint(run(["top", "--once", "--url", "http://127.0.0.1:1"], tmp_path), 1)
 
 
 def test_tail_goes_on_after_the_node_was_away(tmp_path: Path) -> None:
