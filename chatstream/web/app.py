@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from aiohttp import web
+from aiohttp import HttpVersion11, hdrs, web
 
 from chatstream.core.limits import Limits
 from chatstream.engine.desk import Desk
@@ -62,8 +62,18 @@ def make_app(
 
 def _registered(route: Route) -> web.RouteDef:
     if route.method == "GET":
-        return web.get(route.path, route.handler, allow_head=route.has_head)
-    return web.route(route.method, route.path, route.handler)
+        return web.get(route.path, route.handler, allow_head=route.has_head, expect_handler=_go_on)
+    return web.route(route.method, route.path, route.handler, expect_handler=_go_on)
+
+
+async def _go_on(request: web.Request) -> None:
+    """What `Expect` is answered with before the boundary: that the body may come. Any other expectation counts for nothing.
+
+    aiohttp's own handler refuses those in plain text and without a request id; where there is no route it still does.
+    """
+    if request.version >= HttpVersion11 and request.headers[hdrs.EXPECT].lower() == "100-continue":
+        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        request.writer.output_size = 0  # of the answer itself nothing is written yet
 
 
 async def _end_waits(app: web.Application) -> None:

@@ -1,5 +1,6 @@
 """The body of a POST as a command."""
 
+import asyncio
 import json
 from typing import Any, Final, TypeVar
 from uuid import uuid4
@@ -15,6 +16,7 @@ from chatstream.core.errors import BadId
 from chatstream.core.ids import MessageId
 from chatstream.core.limits import Limits
 from chatstream.web.problems import Problem, bad_field
+from chatstream.web.settings import SETTINGS
 
 IDEMPOTENCY_KEY: Final = "Idempotency-Key"
 
@@ -41,16 +43,26 @@ _names_once: Final = json.JSONDecoder(object_pairs_hook=_once_each, parse_int=_u
 
 
 async def read_body(request: web.Request, most_bytes: int) -> bytes:
-    """The raw body. Raises Problem (413, 415) before reading what is too long or packed."""
+    """The raw body. Raises Problem: 413, 415 before reading what is too long or packed; 408 for one that does not arrive."""
     if "Content-Encoding" in request.headers:
         raise Problem(415, "unsupported-encoding", "send the body as it is, without Content-Encoding")
     length = request.content_length
     if length is not None and length > most_bytes:
         raise _too_large(length, most_bytes)
-    body = await request.read()
+    body = await _arrived(request)
     if len(body) > most_bytes:  # in parts, so that no header told
         raise _too_large(len(body), most_bytes)
     return body
+
+
+async def _arrived(request: web.Request) -> bytes:
+    """aiohttp itself would wait for ever, also behind a part that it could not read."""
+    wait_s = request.app[SETTINGS].body_s
+    try:
+        async with asyncio.timeout(wait_s):
+            return await request.read()
+    except TimeoutError:
+        raise Problem(408, "body-timeout", f"the body did not arrive within {wait_s:g} s", retryable=True) from None
 
 
 def _too_large(length: int, most_bytes: int) -> Problem:

@@ -31,8 +31,9 @@ _OF_ERRORS: Final = frozenset(
 
 _OF_REQUESTS: Final = frozenset(
     {
-        "bad-cursor", "bad-offset", "bad-parameter", "bad-request", "duplicate-key", "foreign-host", "foreign-origin",
-        "malformed-request", "method-not-allowed", "no-such-file", "no-such-key", "no-such-letter", "no-such-route",
+        "bad-cursor", "bad-offset", "bad-parameter", "bad-request", "body-timeout", "duplicate-key", "foreign-host",
+        "foreign-origin", "malformed-request", "method-not-allowed", "no-such-file", "no-such-key", "no-such-letter",
+        "no-such-route",
         "not-whole", "unsupported-charset", "unsupported-encoding", "unsupported-media-type",
     }
 )  # fmt: skip

@@ -65,7 +65,7 @@ _RESUMED: Final = Param(LAST_EVENT_ID, str, "what a browser sends when it connec
 
 _READ: Final = (404, 410, 421, 503)
 _FOLLOW: Final = (410, 421, 503)
-_ACT: Final = (404, 409, 410, 413, 415, 421, 422, 503)
+_ACT: Final = (404, 408, 409, 410, 413, 415, 421, 422, 503)
 
 _STREAM_HEADERS: Final = (events.NEXT_OFFSET, events.UP_TO_DATE, events.CURSOR)
 _NOT_MODIFIED: Final = Answer(304, headers=("ETag",))

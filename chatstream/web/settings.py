@@ -40,6 +40,8 @@ class WebSettings(msgspec.Struct, frozen=True, kw_only=True):
     poll_s: float = 25.0
     """Longest time of a long poll; it ends up to a tenth earlier, so that pollers do not all come back at once."""
     sse: SseTimes = SseTimes()
+    body_s: float = 30.0
+    """How long a request's body may take to arrive."""
     restore_hold_s: float = 5.0
     """How long a request is held while its partition is being restored."""
     peers_s: float = 2.0

@@ -6,6 +6,7 @@ import logging
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from chatstream.core.errors import BadSettings
 from chatstream.core.ids import PartitionNo
@@ -127,30 +128,68 @@ async def test_what_is_no_request_gets_a_problem_too(desk: FakeDesk, limits: Lim
     assert desk.submitted == []
 
 
+@pytest.mark.parametrize("later", [b"", b"1\r\n{\r\n", b"zz\r\n{}\r\n"])
+async def test_a_body_that_does_not_arrive_is_not_waited_for_for_ever(
+    desk: FakeDesk, limits: Limits, settings: WebSettings, later: bytes
+) -> None:
+    head = b"POST /v1/sessions/a/messages HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n"
+    head += b"Expect: 100-continue\r\n\r\n" if later else b"\r\n"
+    status, headers, body = await _exchange(desk, limits, replace(settings, body_s=0.05), head, later)
+    assert (status, body["code"], body["retryable"]) == (408, "body-timeout", True)
+    assert body["instance"] == headers["x-request-id"]
+    assert desk.submitted == []
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/v1/sessions/a/nothing"])
+async def test_an_expectation_that_nobody_knows_counts_for_nothing_where_there_is_a_route(
+    desk: FakeDesk, limits: Limits, settings: WebSettings, path: str
+) -> None:
+    raw = f"GET {path} HTTP/1.1\r\nHost: localhost\r\nExpect: the-worst\r\nConnection: close\r\n\r\n".encode()
+    server = HttpServer(make_app(desk, limits, settings), "127.0.0.1", 0)
+    top, _ = await _answered(server, raw)
+    # aiohttp answers for what is at no route before anything of ours is asked.
+    assert int(top.split()[1]) == (200 if path == "/healthz" else 417)
+
+
+async def test_who_asks_whether_the_body_may_come_is_told_so(desk: FakeDesk, limits: Limits, settings: WebSettings) -> None:
+    head = b"POST /v1/sessions/a/messages HTTP/1.1\r\nHost: localhost\r\nContent-Type: text/plain\r\nContent-Length: 2\r\n"
+    server = HttpServer(make_app(desk, limits, settings), "127.0.0.1", 0)
+    top, _ = await _answered(server, head + b"Expect: 100-continue\r\nConnection: close\r\n\r\n", b"hi")
+    assert top.startswith(b"HTTP/1.1 202 Accepted")
+
+
 async def test_a_request_without_host_is_turned_away(desk: FakeDesk, limits: Limits, settings: WebSettings) -> None:
     status, _, body = await _exchange(desk, limits, settings, b"GET /healthz HTTP/1.0\r\n\r\n")
     assert (status, body["code"]) == (403, "foreign-host")
 
 
 async def _exchange(
-    desk: FakeDesk, limits: Limits, settings: WebSettings, raw: bytes
+    desk: FakeDesk, limits: Limits, settings: WebSettings, raw: bytes, later: bytes = b""
 ) -> tuple[int, dict[str, str], dict[str, Any]]:
     """Send bytes, read one answer until the server closes."""
-    server = HttpServer(make_app(desk, limits, settings), "127.0.0.1", 0)
+    top, body = await _answered(HttpServer(make_app(desk, limits, settings), "127.0.0.1", 0), raw, later)
+    lines = top.decode().split("\r\n")
+    headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in lines[1:])}
+    return int(lines[0].split()[1]), headers, json.loads(body)
+
+
+async def _answered(server: HttpServer, raw: bytes, later: bytes = b"") -> tuple[bytes, bytes]:
+    """The first head of the answer to some bytes, and what is behind it. later: sent when the server has asked for it."""
     await server.start()
     try:
         reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
         writer.write(raw)
         async with asyncio.timeout(10):
+            if later:
+                assert await reader.readuntil(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
+                writer.write(later)
             answer = await reader.read()
         writer.close()
         await writer.wait_closed()
     finally:
         await server.close()
-    top, _, body = answer.partition(b"\r\n\r\n")
-    lines = top.decode().split("\r\n")
-    headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in lines[1:])}
-    return int(lines[0].split()[1]), headers, json.loads(body)
+    top, _, rest = answer.partition(b"\r\n\r\n")
+    return top, rest
 
 
 async def test_a_taken_port_is_one_clear_error(desk: FakeDesk, limits: Limits) -> None:
