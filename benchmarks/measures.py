@@ -17,9 +17,11 @@ from benchmarks.reading import histories, idle_readers, windows
 from benchmarks.rig import PARTITIONS, Row, cpu_s, disk_bytes, memory_mib, node, pid_of
 from tests.nodes import NodeProcess
 from tests.until import until
+from tests.wire import Connection, ask, close, connect, request
 
 DONE_S: Final = 600.0
 LOOK_S: Final = 0.2
+POSTERS: Final = 64
 TEXT: Final = b"x" * 200
 
 
@@ -179,10 +181,11 @@ async def growth(_: str, quick: bool) -> list[Row]:
         await _grow(process, "short", 4)
         await _grow(process, "long", long - 1)
         before = disk_bytes(process.data / "tables")
-        short_ms, long_ms = [], []
+        short_ms, long_ms, connection = [], [], await connect(process.port)
         for _turn in range(300):
-            short_ms.append(await _turn_ms(process, "short"))
-            long_ms.append(await _turn_ms(process, "long"))
+            short_ms.append(await _turn_ms(connection, "short"))
+            long_ms.append(await _turn_ms(connection, "long"))
+        await close(connection)
         after = disk_bytes(process.data / "tables")
     short, slow = sorted(short_ms)[150], sorted(long_ms)[150]
     return [
@@ -197,14 +200,16 @@ async def growth(_: str, quick: bool) -> list[Row]:
 
 
 async def _grow(process: NodeProcess, session: str, count: int) -> None:
-    """Post without waiting for replies, 200 requests at a time."""
-    gate = asyncio.Semaphore(100)
+    """Post without waiting for replies, on a few connections."""
+    raw, left = request("POST", f"/v1/sessions/{session}/messages", {}, TEXT), iter(range(count))
 
-    async def one() -> None:
-        async with gate:
-            await asyncio.to_thread(_post, process.port, session, False)
+    async def post() -> None:
+        connection = await connect(process.port)
+        for _ in left:
+            await ask(connection, raw)
+        await close(connection)
 
-    await asyncio.gather(*(one() for _ in range(count)))
+    await asyncio.gather(*(post() for _ in range(POSTERS)))
     await until(lambda: _replies(process.port, session) >= count, DONE_S, f"{count} turns of {session}")
 
 
@@ -213,19 +218,10 @@ def _replies(port: int, session: str) -> int:
         return int(json.load(response)["replies"])
 
 
-def _post(port: int, session: str, wait: bool) -> None:
-    request = urllib.request.Request(
-        f"http://127.0.0.1:{port}/v1/sessions/{session}/messages",
-        data=TEXT,
-        headers={"Content-Type": "text/plain"} | ({"Prefer": "wait=30"} if wait else {}),
-    )
-    with urllib.request.urlopen(request, timeout=60) as response:
-        response.read()
-
-
-async def _turn_ms(process: NodeProcess, session: str) -> float:
+async def _turn_ms(connection: Connection, session: str) -> float:
+    raw = request("POST", f"/v1/sessions/{session}/messages", {"Prefer": "wait=30"}, TEXT)
     start_s = time.perf_counter()
-    await asyncio.to_thread(_post, process.port, session, True)
+    await ask(connection, raw)
     return (time.perf_counter() - start_s) * 1000
 
 
