@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 
 from chatstream.respond.port import Turn
 
+RECALLING = "m"
 ANSWER = "A stub's answer of two hundred characters. " * 5
 
 
@@ -32,5 +33,8 @@ async def pieces(turn: Turn) -> AsyncIterator[str]:
 
 
 async def with_history(turn: Turn) -> AsyncIterator[str]:
-    """At once, but having read all that the prompt window holds."""
+    """At once; for a message that begins so, having read all that the prompt window holds."""
+    if not turn.text.startswith(RECALLING):
+        yield ANSWER[:200]
+        return
     yield f"{len(turn.history)} messages before this one".ljust(200)
