@@ -29,6 +29,7 @@ QUICK: Final = (
     Scope("a message twice, no fault", TWICE, claims=1, ticks=True),
     Scope("two messages, no fault", TWO, claims=1, replies=True),
     Scope("a message, cancelled, answered again or erased, no fault", (*CANCELLED, *AGAIN[1:], *ERASED[1:]), claims=1),
+    Scope("a message and its cancel, a crash", CANCELLED, faults=1, kinds=("crash",)),
 )
 """Some seconds each: part of the tests."""
 
@@ -40,7 +41,6 @@ FULL: Final = (
     Scope("two messages, an unknown outcome", TWO, faults=1, kinds=("lost",)),
     Scope("a message twice, a zombie", TWICE, faults=1, kinds=("zombie",)),
     Scope("two sessions, a zombie", APART, faults=1, kinds=("zombie",)),
-    Scope("a message and its cancel, a crash", CANCELLED, faults=1, kinds=("crash",)),
     Scope("a message and its cancel, a zombie", CANCELLED, faults=1, kinds=("zombie",)),
     Scope("a message answered again, a crash", AGAIN, faults=1, kinds=("crash",)),
     Scope("a message, erased, a crash", ERASED, faults=1, kinds=("crash",)),
