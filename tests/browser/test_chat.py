@@ -83,6 +83,23 @@ async def test_every_action(window: Window) -> None:
     await window.sees("What is on your mind?")
 
 
+async def test_the_list_tells_what_is_unread_and_is_searched(window: Window, node: NodeProcess) -> None:
+    page = (await window.go()).page
+    await window.say("about clouds")
+    await window.replies(1)
+    await asyncio.to_thread(post, f"{node.url}/v1/sessions/bob/messages", {"text": "about rivers"}, True)
+    rivers = page.locator(".session", has_text="about rivers")
+    await rivers.and_(page.locator(".is-unread")).wait_for()
+    await page.get_by_label("Search titles").fill("clou")
+    await rivers.wait_for(state="detached")
+    await page.locator(".session", has_text="about clouds").wait_for()
+    await page.get_by_label("Search titles").fill("")
+    await rivers.click()
+    await window.sees("You said: about rivers")
+    assert page.url == f"{window.url}/s/bob"
+    await rivers.and_(page.locator(":not(.is-unread)")).wait_for()
+
+
 async def test_a_message_for_later_is_shown_and_taken_back(window: Window) -> None:
     page = (await window.go()).page
     await page.get_by_label("Send later").click()

@@ -46,8 +46,8 @@ async def test_the_console_tells_what_a_session_is_doing(window: Window, node: N
     await page.get_by_role("heading", name="The colours").wait_for()
     await page.get_by_role("link", name="Dead letters").click()
     await window.sees("Every command so far could be taken.")
-    await page.get_by_role("link", name="Node").click()
-    await window.sees(f"Partitions served here: {PARTITIONS} of {PARTITIONS}")
+    await page.get_by_role("link", name="Nodes").click()
+    await window.sees(f"Partitions served: {PARTITIONS} of {PARTITIONS}")
     await page.get_by_role("row").filter(has=page.get_by_role("link", name="alice")).wait_for()
     assert await window.grave_findings() == []
     await window.picture("node")
@@ -88,6 +88,33 @@ async def test_a_turns_line_says_how_long_it_waited_ran_and_was_parked(window: W
         ("open", 5, 0),
         ("completed", 2, 1),
     ]
+
+
+async def test_the_console_shows_the_partitions_of_every_node(window: Window) -> None:
+    def one(partition: int, state: str, **more: Any) -> dict[str, Any]:
+        blank = {"node": "", "url": "", "epoch": 0, "position": -1, "lag": 0, "folded": 0, "end": 0, "detail": ""}
+        return {"partition": partition, "state": state, **blank, **more}
+
+    cluster = {
+        "node": "node-a",
+        "of": 4,
+        "nodes": [{"node": f"node-{name}", "url": f"http://{name}.example", "serves": 1} for name in "ab"],
+        "partitions": [
+            one(0, "active", node="node-a", url="http://a.example", epoch=7, position=1234, lag=5),
+            one(1, "restoring", node="node-b", url="http://b.example", epoch=2, folded=250, end=1000),
+            one(2, "refused", node="node-b", url="http://b.example", detail="chat.messages was made again"),
+            one(3, "unknown", url="http://c.example"),
+        ],
+    }
+    page = window.page
+    await page.route("**/v1/cluster", lambda route: route.fulfill(json=cluster))
+    await (await window.go("/console/node")).sees("Partitions served: 1 of 4")
+    for told in ("7", "1234", "250 of 1,000", "chat.messages was made again", "http://c.example"):
+        await page.get_by_role("cell", name=told).first.wait_for()
+    assert await page.get_by_role("progressbar").evaluate("(bar) => bar.value") == 0.25
+    assert await page.get_by_role("link", name="http://b.example").get_attribute("href") == "http://b.example/console/node"
+    assert await window.grave_findings() == []
+    await window.picture("nodes")
 
 
 async def test_the_console_fits_a_phone(browser: Browser, node: NodeProcess) -> None:

@@ -37,7 +37,7 @@ function App() {
     <nav class="top" aria-label="Console">
       <a class="brand" href="/console"><${Logo} />Console</a>
       ${tab("/console", "Sessions", place.view.startsWith("session"))}
-      ${tab("/console/node", "Node", place.view === "node")}
+      ${tab("/console/node", "Nodes", place.view === "node")}
       ${can("GET /v1/console/dead-letters") && tab("/console/letters", "Dead letters", place.view === "letters")}
       <a href=${place.session ? `/s/${encodeURIComponent(place.session)}` : "/"}>Chat</a>
       <span class="faint">${node.id}</span>

@@ -1,10 +1,11 @@
-// This node: its partitions, the calls of the model under way, and its last hour.
+// This node: its last hour, the calls of the model under way, and how it stands with all partitions.
 
 import { html } from "../shared/dom.js";
 import { getJson } from "../shared/node.js";
 import { count, duration } from "../shared/times.js";
 import { reasonOf } from "../shared/reasons.js";
-import { Grid, Status, Trouble, useAsked } from "./asking.js";
+import { Grid, Trouble, useAsked } from "./asking.js";
+import { Partitions } from "./partitions.js";
 import { Plot } from "./plot.js";
 
 const CALLS = [["Session"], ["Turn", true], ["Version", true], ["Attempt", true], ["Since", true], ["Pieces said", true], ["What is wrong", false, "wide"]];
@@ -28,7 +29,5 @@ export function NodeView() {
         html`<a href=${`/console/sessions/${encodeURIComponent(one.session)}`}>${one.session}</a>`, one.turn, one.version, one.attempt, duration(one.since_s * 1000), count(one.pieces),
         one.retry_in_s === null ? "" : `${reasonOf(one.reason)} Again in ${duration(one.retry_in_s * 1000)}.`,
       ])} />
-    <h2>Partitions served here: ${found.partitions.length} of ${found.of}</h2>
-    <${Grid} head=${[["Partition", true], ["State"], ["Epoch", true], ["Commands not decided yet", true], ["What is wrong", false, "wide"]]} nothing="No partition is assigned to this node."
-      rows=${found.partitions.map((one) => [one.partition, html`<${Status} status=${one.state} />`, one.epoch, one.lag, one.detail])} />`;
+    <${Partitions} />`;
 }
