@@ -33,7 +33,7 @@ log = logging.getLogger(__name__)
 NODE_ID_FILE: Final = "node-id"
 TABLES: Final = "tables"
 LOG: Final = "log"
-TOPICS_WAIT_S: Final = 10.0
+TOPICS_WAIT_S: Final = 30.0
 """A broker that runs hears of a new topic within a second; one that is just being made leader of it takes some more."""
 TOPICS_LOOK_S: Final = 0.2
 GARBAGE_AFTER: Final = 20_000

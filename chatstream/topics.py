@@ -18,7 +18,7 @@ from chatstream.log.sizes import RECORD_BYTES_MAX
 TIED: Final = (Topic.MESSAGES, Topic.EVENTS, Topic.REPLIES)
 """A session has the same partition number on these: their counts are equal, and never change."""
 PARTITIONS_MAX: Final = 10_000
-SEEN_S: Final = 10.0
+SEEN_S: Final = 30.0
 """For a change to be shown by the broker that is asked."""
 LOOK_S: Final = 0.05
 """Between two looks at what a broker knows."""

@@ -33,6 +33,8 @@ REQUEST_S: Final = 10.0
 CONNECT_S: Final = 5.0
 """For the first answer: the library tries for the whole of it, even where nothing listens."""
 RETRY_S: Final = 0.05
+LED_S: Final = 30.0
+"""For new partitions to have leaders that every broker knows: under a second as a rule, many times that on busy brokers."""
 
 _T = TypeVar("_T")
 _LEADERLESS: Final = (
@@ -136,12 +138,12 @@ class KafkaAdmin:
 
         A new topic is not there at once, and not on all brokers at the same time: the next question may go to any of them.
         """
-        deadline_s = time.monotonic() + REQUEST_S
+        deadline_s = time.monotonic() + LED_S
         while time.monotonic() < deadline_s:
             if all(_is_led(seen.get(name)) for seen in self._views() for name in names):
                 return
             time.sleep(RETRY_S)
-        raise LogUnavailable(f"after {REQUEST_S:.0f} s not every partition of {', '.join(names)} has a leader")
+        raise LogUnavailable(f"after {LED_S:.0f} s not every partition of {', '.join(names)} has a leader")
 
     def _views(self) -> list[dict[str, TopicMetadata]]:
         """The topics as each broker that lives tells them: a client's first question goes where it was told to start."""
