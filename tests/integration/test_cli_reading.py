@@ -11,6 +11,7 @@ import pytest
 
 from tests.integration.test_cli import complaint
 from tests.process import CHATSTREAM, NodeProcess, environment, run
+from tests.terminal import Terminal
 
 
 @pytest.fixture(scope="module")
@@ -61,3 +62,12 @@ def test_top_tells_once_what_the_node_is_doing(node: NodeProcess, tmp_path: Path
     assert "call vera turn 3 attempt 1" in done.stdout
     assert re.search(r"turns [1-9]\d* since the start", done.stdout)
     assert "no answer from" in complaint(run(["top", "--once", "--url", "http://127.0.0.1:1"], tmp_path), 1)
+
+
+def test_top_goes_on_until_ctrl_c(node: NodeProcess, tmp_path: Path) -> None:
+    with Terminal([*CHATSTREAM, "top", "--every", "0.2", "--url", node.url], tmp_path) as top:
+        for _ in range(2):
+            top.shows("/s, requests ")
+        top.interrupt()
+        assert top.ends() == 130
+        assert "Traceback" not in top.text()
