@@ -108,5 +108,5 @@ class Appends:
         self.confirmed += 1
 
     def forget(self) -> None:
-        """The writer has ended: let go of it, which the garbage collector could not (`Pending` is kept out of its sight)."""
+        """The writer has ended: let go of it."""
         self._pending.clear()

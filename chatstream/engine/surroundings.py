@@ -70,7 +70,7 @@ class Writer(Protocol):
     def settle(self) -> None: ...
 
 
-class Pending(msgspec.Struct, gc=False):
+class Pending(msgspec.Struct):
     """An append that is not confirmed yet. writer: who takes the ack. event: None for a mark and for a tombstone, whose value
     is None too. at_s: on the loop's clock."""
 
