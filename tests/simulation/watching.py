@@ -4,6 +4,9 @@ import asyncio
 from random import Random
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+import msgspec
+from msgspec.structs import replace
+
 from chatstream.core.commands import AnyCommand, Cancel, Edit, Erase, Message, Regenerate, Retry
 from chatstream.core.errors import ChatstreamError
 from chatstream.core.ids import Offset, PartitionNo, SessionId
@@ -193,6 +196,16 @@ def _forget_compacted(
     for key in [key for key in found if key.startswith(rows.GHOST) and key not in wanted]:
         if key.removeprefix(rows.GHOST).split(b"/", 1)[1] not in there:
             del found[key]
+    if broker.log(Topic.EVENTS, number)._cleaned and rows.META in found and rows.META in wanted:
+        _forget_carried(found, wanted)
+
+
+def _forget_carried(found: dict[bytes, bytes], wanted: dict[bytes, bytes]) -> None:
+    """Records of erased sessions carried positions, too: what compaction left of them may say less, and never more."""
+    table, fold = (msgspec.msgpack.decode(of[rows.META], type=rows.TableMeta).ownership for of in (found, wanted))
+    later = replace(fold, position=max(fold.position, table.position), published=max(fold.published, table.published))
+    if later == table:
+        wanted[rows.META] = found[rows.META]
 
 
 def _rows(store: MemoryTableStore, number: PartitionNo) -> dict[bytes, bytes]:
