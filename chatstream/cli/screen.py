@@ -1,4 +1,4 @@
-"""What a chat shows: plain text, or rendered Markdown where the terminal can show it.
+"""What people see of a conversation: plain text, or rendered Markdown where the terminal can show it.
 
 The rule of this file: what a model or another person says never reaches a terminal with its control characters.
 """
@@ -20,6 +20,11 @@ _FENCES: Final = ("```", "~~~")
 def harmless(text: str) -> str:
     """Without what a terminal would obey."""
     return text.translate(_CONTROLS)
+
+
+def show(text: str, end: str = "\n") -> None:
+    """Print at once what somebody said: as it is into a file or a pipe, harmless on a terminal."""
+    print(harmless(text) if sys.stdout.isatty() else text, end=end, flush=True)
 
 
 class Screen(Protocol):

@@ -2,6 +2,7 @@
 
 import math
 import sys
+from codecs import getincrementaldecoder
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -9,6 +10,7 @@ import typer
 
 from chatstream.cli.flags import URL, Url
 from chatstream.cli.opening import opened, tell
+from chatstream.cli.screen import show
 from chatstream.core.errors import BadInput, ChatstreamError
 from chatstream.core.ids import message_id as read_message_id
 from chatstream.core.ids import session_id
@@ -41,7 +43,7 @@ def send(
         reply = client.send_and_wait(session, said, wait_s=math.inf, **named).reply
     if reply.status == "failed":
         raise Failed(f"the turn failed: {reply.detail or reply.code}")
-    print(reply.text)
+    show(reply.text)
 
 
 class Failed(ChatstreamError):
@@ -54,7 +56,7 @@ def history(session: Session, as_json: AsJson = False, url: Url = URL) -> None:
         from chatstream.core.codec import write_json
 
         for item in client.history(session_id(session)):
-            print(write_json(item).decode() if as_json else _item_line(item))
+            show(write_json(item).decode() if as_json else _item_line(item))
 
 
 def tail(
@@ -71,7 +73,7 @@ def tail(
         from chatstream.core.codec import write_event
 
         for event in client.follow(session_id(session or of_session), offset="now" if now else "-1", told=tell):
-            print(write_event(event).decode() if as_json or of_session else _event_line(event), flush=True)
+            show(write_event(event).decode() if as_json or of_session else _event_line(event))
 
 
 class Format(StrEnum):
@@ -88,9 +90,9 @@ def export(
 ) -> None:
     """Print the whole conversation as a file would have it."""
     with opened(url) as client:
+        read = getincrementaldecoder("utf-8")("replace").decode  # a part may end in the middle of a character
         for part in client.export(session_id(session), format=format.value):
-            sys.stdout.buffer.write(part)
-        sys.stdout.buffer.flush()
+            show(read(part), end="")
 
 
 def _item_line(item: "Item") -> str:

@@ -40,6 +40,17 @@ def test_a_conversation_is_exported(node: NodeProcess, tmp_path: Path) -> None:
     assert "no session nobody" in complaint(run(["export", "nobody", "--url", node.url], tmp_path), 1)
 
 
+@pytest.mark.parametrize("command", [["history"], ["export", "--format", "md"], ["tail"], ["tail", "--json"]])
+def test_a_terminal_is_shown_nothing_that_it_would_obey(node: NodeProcess, tmp_path: Path, command: list[str]) -> None:
+    session = "-".join(["eve", *command]).replace("--", "")
+    run(["send", session, "\x1b]0;mine\x07\x9b31mred", "--wait", "--url", node.url], tmp_path)
+    with Terminal([*CHATSTREAM, *command, session, "--url", node.url], tmp_path) as terminal:
+        terminal.shows("You said: ")
+        assert not {0x1B, 0x07, 0x9B} & {ord(letter) for letter in terminal.raw()}
+    piped = run(["history", session, "--url", node.url], tmp_path).stdout
+    assert "\x1b]0;mine\x07\x9b31mred" in piped
+
+
 def test_a_reader_of_the_output_that_leaves_is_no_error(node: NodeProcess, tmp_path: Path) -> None:
     run(["send", "uta", "one", "--wait", "--url", node.url], tmp_path)
     command = [*CHATSTREAM, "history", "uta", "--url", node.url]
