@@ -84,9 +84,9 @@ async def _timed(work: Any) -> tuple[Any, float]:
 async def _end_of(reader: Connection) -> str:
     """Where the session's events end, once its last turn is over."""
     while True:
-        head, _ = await ask(reader, request("GET", "/v1/sessions/poll/events?offset=now"))
         _, about = await ask(reader, request("GET", "/v1/sessions/poll"))
-        if json.loads(about)["status"] == "idle":
+        if json.loads(about)["status"] == "idle":  # and only then where it ends: a reply in between would be the event
+            head, _ = await ask(reader, request("GET", "/v1/sessions/poll/events?offset=now"))
             return head.lower().split(b"stream-next-offset:", 1)[1].split(b"\r\n", 1)[0].strip().decode()
 
 
