@@ -1,9 +1,9 @@
 """What may be asked of a session: records on the inbound topic. A command may be refused."""
 
-from typing import Any, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
-from msgspec import UNSET, UnsetType
+from msgspec import UNSET, Meta, UnsetType
 
 from chatstream.core.ids import MessageId, Seq, SessionId
 
@@ -57,7 +57,7 @@ class Regenerate(Command, frozen=True, kw_only=True, tag="regenerate", gc=False)
 class Edit(Command, frozen=True, kw_only=True, tag="edit", gc=False):
     """Go back to before the user's message `seq`, and say this instead. The command's id becomes the message's."""
 
-    seq: Seq
+    seq: Annotated[Seq, Meta(ge=1)]
     text: str = ""
     content: list[dict[str, Any]] | None = None
     user: str = ""

@@ -14,7 +14,7 @@ from chatstream.core.limits import Limits
 from chatstream.engine.publishing import SOURCE_HEADER
 from chatstream.log.port import Record, Topic
 from chatstream.log.simulated import Faults, SimulatedBroker, SimulatedLog
-from chatstream.serve import until_topics_known
+from chatstream.serve import TOPICS_WAIT_S, until_topics_known
 from chatstream.table import rows
 from chatstream.table.memory import MemoryTableStore
 from tests.given import ALICE
@@ -173,7 +173,7 @@ async def test_topics_that_a_broker_hears_of_late_are_waited_for() -> None:
     broker._ids[Topic.OWNERS], broker._logs[Topic.OWNERS] = late
     await asyncio.wait_for(waiting, 1.0)
     del broker._ids[Topic.OWNERS], broker._logs[Topic.OWNERS]
-    await asyncio.wait_for(until_topics_known(opened), 11.0)  # whoever needs it says that it is missing
+    await asyncio.wait_for(until_topics_known(opened), TOPICS_WAIT_S + 1)  # whoever needs it says that it is missing
     await opened.close()
 
 
