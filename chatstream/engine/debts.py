@@ -8,7 +8,7 @@ from typing import assert_never
 
 from chatstream.core.events import AnyEvent, MessageAccepted
 from chatstream.core.head import find_owed
-from chatstream.core.ids import SessionId
+from chatstream.core.ids import Seq, SessionId
 from chatstream.core.limits import Limits
 from chatstream.core.session import (
     Copy,
@@ -41,12 +41,12 @@ class Debts:
         self._copies = copies
         self._limits = limits
         self._around = around
-        self._kept = Kept(limits.waiting_bytes)
+        self._kept: Kept[tuple[SessionId, Seq], MessageAccepted] = Kept(limits.waiting_bytes)
 
     def confirmed(self, event: AnyEvent, size_bytes: int) -> None:
         """An event was confirmed; a message's turn may run soon, or wait. size_bytes: of its JSON."""
         if isinstance(event, MessageAccepted):
-            self._kept.add(event, size_bytes)
+            self._kept.add((event.session, event.seq), event, size_bytes)
 
     def start(self) -> None:
         """Before the first inbound record: end of the turns a dead process was in, then what the state owes.
@@ -92,7 +92,7 @@ class Debts:
         running = self._slots.open(session).head.running
         if running is None or (running.turn, running.version) != (debt.turn, debt.version) or running.parked:
             return  # its end, or what it waits for, is appended already, only not confirmed
-        self._around.run(session, running, self._kept.take(session, running.turn))
+        self._around.run(session, running, self._kept.take((session, running.turn)))
 
     def _interrupt(self, session: SessionId, debt: Interrupt) -> None:
         slot = self._slots.open(session)

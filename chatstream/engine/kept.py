@@ -1,36 +1,36 @@
-"""Messages whose turns have not run yet, kept in memory so that few have to be read back from the table."""
+"""Things kept in memory up to a number of bytes: beyond it, the oldest go. What is not here any more is read or made again."""
 
-from chatstream.core.events import MessageAccepted
-from chatstream.core.ids import Seq, SessionId
+from collections.abc import Hashable
+from typing import Generic, TypeVar
+
+K = TypeVar("K", bound=Hashable)
+T = TypeVar("T")
 
 
-class Kept:
-    """Confirmed messages of one writer. most_bytes: of their events' JSON together; beyond it the oldest go.
-
-    What is not here any more is in the table: this only saves a read.
-    """
+class Kept(Generic[K, T]):
+    """Things by key. most_bytes: of all together, as whoever adds them counts."""
 
     def __init__(self, most_bytes: int) -> None:
         self._most_bytes = most_bytes
         self._size_bytes = 0
-        self._messages: dict[tuple[SessionId, Seq], tuple[MessageAccepted, int]] = {}
+        self._things: dict[K, tuple[T, int]] = {}
 
     def __len__(self) -> int:
-        return len(self._messages)
+        return len(self._things)
 
-    def add(self, event: MessageAccepted, size_bytes: int) -> None:
-        """Keep a message. size_bytes: of its JSON."""
-        self._messages[event.session, event.seq] = event, size_bytes
+    def add(self, key: K, thing: T, size_bytes: int) -> None:
+        """Keep a thing, as the newest, in place of the one under its key."""
+        self.take(key)
+        self._things[key] = thing, size_bytes
         self._size_bytes += size_bytes
         while self._size_bytes > self._most_bytes:
-            oldest = next(iter(self._messages))
-            self._size_bytes -= self._messages.pop(oldest)[1]
+            self.take(next(iter(self._things)))
 
-    def take(self, session: SessionId, turn: Seq) -> MessageAccepted | None:
-        """The turn's message, not kept any longer; None when it is not here."""
-        found = self._messages.pop((session, turn), None)
+    def take(self, key: K) -> T | None:
+        """The thing, not kept any longer; None when it is not here."""
+        found = self._things.pop(key, None)
         if found is None:
             return None
-        event, size_bytes = found
+        thing, size_bytes = found
         self._size_bytes -= size_bytes
-        return event
+        return thing

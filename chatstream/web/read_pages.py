@@ -6,6 +6,7 @@ import msgspec
 from aiohttp import web
 
 from chatstream.core.ids import Seq, SessionId
+from chatstream.engine.kept import Kept
 from chatstream.table.port import Table
 
 PAGE_OVERHEAD_BYTES: Final = 500
@@ -26,10 +27,6 @@ class _Page(msgspec.Struct, frozen=True):
     last_seq: Seq
     body: bytes
 
-    @property
-    def size_bytes(self) -> int:
-        return len(self.body) + PAGE_OVERHEAD_BYTES
-
 
 class ReadPages:
     """Bodies by what was asked for. most_bytes: of all together; beyond it those go that were asked for longest ago.
@@ -38,37 +35,25 @@ class ReadPages:
     """
 
     def __init__(self, most_bytes: int) -> None:
-        self._most_bytes = most_bytes
-        self._size_bytes = 0
-        self._pages: dict[Asked, _Page] = {}
+        self._pages: Kept[Asked, _Page] = Kept(most_bytes)
 
     def __len__(self) -> int:
         return len(self._pages)
 
     def find(self, asked: Asked, table: Table, last_seq: Seq) -> bytes | None:
         """The body, None when it is not here or something has happened since."""
-        page = self._take(asked)
+        page = self._pages.take(asked)
         if page is None or page.table is not table or page.last_seq != last_seq:
             return None
-        self._put(asked, page)  # behind all others
+        self._add(asked, page)  # behind all others
         return page.body
 
     def keep(self, asked: Asked, table: Table, last_seq: Seq, body: bytes) -> None:
         """Keep a body that was just made."""
-        self._take(asked)
-        self._put(asked, _Page(table, last_seq, body))
-        while self._size_bytes > self._most_bytes:
-            self._take(next(iter(self._pages)))
+        self._add(asked, _Page(table, last_seq, body))
 
-    def _put(self, asked: Asked, page: _Page) -> None:
-        self._pages[asked] = page
-        self._size_bytes += page.size_bytes
-
-    def _take(self, asked: Asked) -> _Page | None:
-        page = self._pages.pop(asked, None)
-        if page is not None:
-            self._size_bytes -= page.size_bytes
-        return page
+    def _add(self, asked: Asked, page: _Page) -> None:
+        self._pages.add(asked, page, len(page.body) + PAGE_OVERHEAD_BYTES)
 
 
 READ_PAGES: Final = web.AppKey("read_pages", ReadPages)
