@@ -10,7 +10,6 @@ from typing import Final, Literal
 
 import msgspec
 from aiohttp import web
-from yarl import URL
 
 from chatstream.core.errors import LogError
 from chatstream.core.ids import Offset, PartitionNo
@@ -18,9 +17,9 @@ from chatstream.engine.desk import Desk, PartitionStatus
 from chatstream.log.port import Log, Topic
 from chatstream.web.conditional import NO_STORE
 from chatstream.web.offsets import one
-from chatstream.web.peers import PEERS, ask
+from chatstream.web.peers import ask_owners
 from chatstream.web.problems import bad_field
-from chatstream.web.settings import DESK, REQUEST_ID, REQUEST_ID_HEADER, SETTINGS
+from chatstream.web.settings import DESK, SETTINGS
 
 LOG: Final = web.AppKey("log", Log)
 """Where the node's application was given one."""
@@ -76,7 +75,9 @@ async def get_cluster(request: web.Request) -> web.Response:
     found = [_now(status, lag, desk.node_id, url) for status, lag in zip(statuses, lags, strict=True)]
     nodes = [_there(desk.node_id, url, found)]
     if _asks_all(request):
-        for answer in await _others(request, {each.partition for each in found if each.state == "active"}):
+        served = {each.partition for each in found if each.state == "active"}
+        most_bytes = PARTITION_BYTES_MOST * (desk.partitions + 1)
+        for answer in await ask_owners(request, "/v1/cluster", {}, served, ClusterNow, most_bytes):
             found += answer.partitions
             nodes += answer.nodes
         found = [_best(desk, number, found) for number in map(PartitionNo, range(desk.partitions))]
@@ -134,18 +135,3 @@ def _best(desk: Desk, number: PartitionNo, found: Iterable[PartitionNow]) -> Par
         partition=number, state="unknown", node="", url=desk.owner_url(number) or "", epoch=0, position=Offset(-1), lag=0,
         folded=none, end=none, detail="",
     )  # fmt: skip
-
-
-async def _others(request: web.Request, own: set[PartitionNo]) -> list[ClusterNow]:
-    """What the owners of the other partitions say, all asked at once and given the same time."""
-    desk = request.app[DESK]
-    numbers = map(PartitionNo, range(desk.partitions))
-    owners = {url for number in numbers if number not in own and (url := desk.owner_url(number)) is not None}
-    return [answer for answer in await asyncio.gather(*(_told(request, url) for url in sorted(owners))) if answer]
-
-
-async def _told(request: web.Request, owner: str) -> ClusterNow | None:
-    app = request.app
-    url = str(URL(owner + "/v1/cluster").with_query(scope="node"))
-    most_bytes = PARTITION_BYTES_MOST * (app[DESK].partitions + 1)
-    return await ask(app[PEERS], url, {REQUEST_ID_HEADER: request[REQUEST_ID]}, ClusterNow, app[SETTINGS].peers_s, most_bytes)

@@ -11,7 +11,6 @@ from typing import Final, NamedTuple
 
 import msgspec
 from aiohttp import web
-from yarl import URL
 
 from chatstream.core.ids import PartitionNo, Seq, SessionId
 from chatstream.core.session import Session
@@ -20,9 +19,9 @@ from chatstream.table.listing import ListedStatus, Place, look, walk
 from chatstream.table.rows import inverted
 from chatstream.web.conditional import NO_CACHE
 from chatstream.web.listing_query import NAMES, Asked, asked_of
-from chatstream.web.peers import PEERS, ask
+from chatstream.web.peers import ask_owners
 from chatstream.web.sessions import status_now
-from chatstream.web.settings import DESK, LIMITS, REQUEST_ID, REQUEST_ID_HEADER, SETTINGS
+from chatstream.web.settings import DESK, LIMITS
 from chatstream.web.tokens import list_cursor, place_of
 
 SLICE_ROWS: Final = 250
@@ -157,19 +156,15 @@ def _listed(desk: Desk, heads: Iterable[Session]) -> list[Listed]:
 
 
 async def _other_parts(request: web.Request, own: frozenset[PartitionNo], limit: int) -> list[Part]:
-    """What the owners of the other partitions say, each asked for all of its own at once and given the same time."""
-    desk = request.app[DESK]
-    owners = {url for number in _all(desk) if number not in own and (url := desk.owner_url(number)) is not None}
-    return [part for part in await asyncio.gather(*(_part_of(request, url, limit) for url in sorted(owners))) if part]
+    """What the owners of the other partitions say."""
+    query = {name: value for name, value in request.query.items() if name in NAMES}
+    pages = await ask_owners(request, "/v1/sessions", query, own, SessionsPage, ROW_BYTES_MOST * (limit + 1))
+    return [part for page in pages if (part := _part_of(request.app[DESK], page)) is not None]
 
 
-async def _part_of(request: web.Request, owner: str, limit: int) -> Part | None:
-    app = request.app
-    query = {name: value for name, value in request.query.items() if name in NAMES} | {"scope": "node"}
-    url = str(URL(owner + "/v1/sessions").with_query(query))
-    headers = {REQUEST_ID_HEADER: request[REQUEST_ID]}
-    page = await ask(app[PEERS], url, headers, SessionsPage, app[SETTINGS].peers_s, ROW_BYTES_MOST * (limit + 1))
-    reached = None if page is None or page.next is None else place_of(page.next)
-    if page is None or (page.next is not None and reached is None):
+def _part_of(desk: Desk, page: SessionsPage) -> Part | None:
+    """Another node's page; None where its cursor says nothing here."""
+    reached = None if page.next is None else place_of(page.next)
+    if page.next is not None and reached is None:
         return None
-    return Part(page.data, reached, frozenset(_all(app[DESK])) - frozenset(page.incomplete))
+    return Part(page.data, reached, frozenset(_all(desk)) - frozenset(page.incomplete))

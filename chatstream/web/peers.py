@@ -1,10 +1,15 @@
 """Asking other nodes over HTTP: one client for all of them, opened and closed with the application."""
 
-from collections.abc import AsyncIterator, Mapping
+import asyncio
+from collections.abc import AsyncIterator, Collection, Mapping
 from typing import Final, TypeVar
 
 import msgspec
 from aiohttp import ClientError, ClientSession, ClientTimeout, DummyCookieJar, TCPConnector, web
+from yarl import URL
+
+from chatstream.core.ids import PartitionNo
+from chatstream.web.settings import DESK, REQUEST_ID, REQUEST_ID_HEADER, SETTINGS
 
 PEERS: Final = web.AppKey("peers", ClientSession)
 
@@ -22,6 +27,28 @@ async def opened_peers(app: web.Application) -> AsyncIterator[None]:
     async with ClientSession(connector=connector, cookie_jar=DummyCookieJar(), auto_decompress=False) as client:
         app[PEERS] = client
         yield
+
+
+async def ask_owners(
+    request: web.Request,
+    path: str,
+    query: Mapping[str, str],
+    own: Collection[PartitionNo],
+    kind: type[_Answer],
+    most_bytes: int,
+) -> list[_Answer]:
+    """What the owners of all other partitions than `own` say of theirs (`scope=node`): all asked at once, given the same time.
+
+    Who does not answer as asked is left out.
+    """
+    app = request.app
+    desk, wait_s = app[DESK], app[SETTINGS].peers_s
+    numbers = map(PartitionNo, range(desk.partitions))
+    owners = {url for number in numbers if number not in own and (url := desk.owner_url(number)) is not None}
+    urls = [str(URL(owner + path).with_query({**query, "scope": "node"})) for owner in sorted(owners)]
+    headers = {REQUEST_ID_HEADER: request[REQUEST_ID]}
+    answers = await asyncio.gather(*(ask(app[PEERS], url, headers, kind, wait_s, most_bytes) for url in urls))
+    return [answer for answer in answers if answer is not None]
 
 
 async def ask(
