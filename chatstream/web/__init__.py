@@ -24,6 +24,7 @@ live        GET live: events, and text while it is being said
 streaming   a response that goes on, and how it ends
 offsets     where a reader wants to begin
 proxy       passing a request on to the session's owner
+giving      long answers: so many at once, and as fast as they are taken
 paging      a page of events for one who follows
 sse         server-sent events
 tokens      cursors

@@ -6,19 +6,18 @@ partition moved) breaks the answer off, so that it is not taken for a whole one.
 
 import asyncio
 import contextlib
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Final
 
 import msgspec
 from aiohttp import web
 
-from chatstream.core.errors import ChatstreamError, TooManyReaders
+from chatstream.core.errors import ChatstreamError
 from chatstream.core.ids import Seq, SessionId, session_id
 from chatstream.core.session import Session
 from chatstream.table import reads
 from chatstream.web import markdown
 from chatstream.web.conditional import NO_STORE
+from chatstream.web.giving import cut_off, place, write
 from chatstream.web.offsets import one
 from chatstream.web.problems import bad_field
 from chatstream.web.sessions import known
@@ -44,7 +43,7 @@ async def get_export(request: web.Request) -> web.StreamResponse:
         raise bad_field("format", "bad-parameter", "format is jsonl or md")
     table = await table_of(app[DESK], session, app[SETTINGS].restore_hold_s)
     now = known(reads.head(table, session))
-    with _place(request):
+    with place(request, app[EXPORTS], app[LIMITS].exports, "exports are under way here already, that is the most"):
         request[HELD] = True
         response = web.StreamResponse(headers=_headers(request, session, kind))
         response.content_type, response.charset = TYPES[kind], "utf-8"
@@ -55,23 +54,10 @@ async def get_export(request: web.Request) -> web.StreamResponse:
             try:
                 await _send(request, response, now, kind)
             except ChatstreamError:
-                _abort(request)
+                cut_off(request)
                 return response
             await response.write_eof()
         return response
-
-
-@contextmanager
-def _place(request: web.Request) -> Iterator[None]:
-    """One of so many exports at once."""
-    exports, most = request.app[EXPORTS], request.app[LIMITS].exports
-    if len(exports) >= most:
-        raise TooManyReaders(f"{most} exports are under way here already, that is the most")
-    exports.add(id(request))
-    try:
-        yield
-    finally:
-        exports.discard(id(request))
 
 
 def _headers(request: web.Request, session: SessionId, kind: str) -> dict[str, str]:
@@ -106,15 +92,5 @@ def _page(request: web.Request, now: Session, after: int) -> tuple[list[reads.It
 
 
 async def _write(request: web.Request, response: web.StreamResponse, text: bytes) -> None:
-    times = request.app[SETTINGS].sse
     for start in range(0, len(text), PART_BYTES):
-        cut_off = asyncio.get_running_loop().call_later(times.write_s + times.write_grace_s, _abort, request)
-        try:
-            await response.write(text[start : start + PART_BYTES])
-        finally:
-            cut_off.cancel()
-
-
-def _abort(request: web.Request) -> None:
-    if request.transport is not None:
-        request.transport.abort()
+        await write(request, response, text[start : start + PART_BYTES])

@@ -5,10 +5,9 @@
 - A client that leaves ends the request at the owner too: our handler is cancelled, and closes that connection.
 """
 
-import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from typing import Final
 
 import msgspec
@@ -16,8 +15,9 @@ from aiohttp import ClientConnectorError, ClientError, ClientResponse, ClientTim
 from multidict import CIMultiDict
 from yarl import URL
 
-from chatstream.core.errors import NotOwner, TooManyReaders
+from chatstream.core.errors import NotOwner
 from chatstream.core.ids import PartitionNo
+from chatstream.web.giving import cut_off, place, write
 from chatstream.web.peers import PEERS
 from chatstream.web.problems import Problem
 from chatstream.web.settings import DESK, HELD, LIMITS, PASSED_ON, REQUEST_ID, REQUEST_ID_HEADER, SETTINGS
@@ -52,29 +52,16 @@ async def pass_on(request: web.Request, error: NotOwner) -> web.StreamResponse:
     if PASSED_ON_BY in request.headers:
         raise error
     request[HELD] = True
-    url = error.url
+    app, url = request.app, error.url
     for _ in range(2):
         if url is None:
             break
-        with _place(request):
+        with place(request, app[PASSED_ON], app[LIMITS].readers, "requests are passed on to other nodes already"):
             async with _asked(request, url) as answer:
                 if answer.status != 421:
                     return await _passed_back(request, answer)
                 url = await _next_owner(request, error, url, answer)
     raise _trouble(request, "no-owner", "the session's partition is being taken over: nobody is known to serve it")
-
-
-@contextmanager
-def _place(request: web.Request) -> Iterator[None]:
-    """One of so many requests that are passed on at once."""
-    passed_on, most = request.app[PASSED_ON], request.app[LIMITS].readers
-    if len(passed_on) >= most:
-        raise TooManyReaders(f"{most} requests are passed on to other nodes already")
-    passed_on.add(id(request))
-    try:
-        yield
-    finally:
-        passed_on.discard(id(request))
 
 
 @asynccontextmanager
@@ -139,27 +126,13 @@ async def _passed_back(request: web.Request, answer: ClientResponse) -> web.Stre
     with contextlib.suppress(ConnectionResetError):
         try:
             async for part in answer.content.iter_any():
-                await _write(request, response, part)
+                # While the reader does not take it nothing more is read, so the owner notices.
+                await write(request, response, part)
         except (ClientError, TimeoutError):
-            _abort(request)
+            cut_off(request)
             return response
         await response.write_eof()
     return response
-
-
-async def _write(request: web.Request, response: web.StreamResponse, part: bytes) -> None:
-    """Pass a part back. While the reader does not take it nothing more is read, so the owner notices; in the end it is cut."""
-    times = request.app[SETTINGS].sse
-    cut_off = asyncio.get_running_loop().call_later(times.write_s + times.write_grace_s, _abort, request)
-    try:
-        await response.write(part)
-    finally:
-        cut_off.cancel()
-
-
-def _abort(request: web.Request) -> None:
-    if request.transport is not None:
-        request.transport.abort()
 
 
 def _trouble(request: web.Request, code: str, detail: str) -> Problem:

@@ -16,6 +16,7 @@ from chatstream.core.ids import SessionId
 from chatstream.engine.desk import Desk
 from chatstream.engine.feed import Watch
 from chatstream.table import reads
+from chatstream.web.giving import cut_off
 from chatstream.web.problems import stopping
 from chatstream.web.settings import DESK, HELD, SETTINGS, SseTimes
 from chatstream.web.sse import HEARTBEAT, lifetime_s, open_stream
@@ -85,7 +86,7 @@ class _Stream:
         try:
             end = await self._send(watch)
             if self._cut_off is None:
-                self._cut_off = self._loop.call_later(self._times.write_grace_s, self._abort)
+                self._cut_off = self._loop.call_later(self._times.write_grace_s, cut_off, self._request)
             await self._response.write(self._teller.last_words(end))
             await self._response.write_eof()
         finally:
@@ -129,9 +130,4 @@ class _Stream:
     def _grow_impatient(self) -> None:
         log.info("a reader has not taken what was sent for %g s", self._times.write_s)
         self._is_slow = True
-        self._cut_off = self._loop.call_later(self._times.write_grace_s, self._abort)
-
-    def _abort(self) -> None:
-        """Drop the connection with what is still unsent."""
-        if self._request.transport is not None:
-            self._request.transport.abort()
+        self._cut_off = self._loop.call_later(self._times.write_grace_s, cut_off, self._request)
