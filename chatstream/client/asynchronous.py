@@ -13,10 +13,9 @@ from chatstream.client import following, living, results
 from chatstream.client.absence import Told
 from chatstream.client.patience import Patience
 from chatstream.client.sending import Message, send, send_and_wait
-from chatstream.client.transport import Answer, Asked, Transport, session_path, with_query
+from chatstream.client.transport import Answer, Asked, Transport, decoded, session_path, with_query
 from chatstream.core.codec import write_json
 from chatstream.core.commands import OnBusy, Verdict
-from chatstream.core.errors import BadAnswer
 from chatstream.core.events import AnyEvent, Blocks
 from chatstream.core.ids import state_key
 
@@ -228,29 +227,29 @@ class AsyncClient:
     async def get_value(self, session: str, key: str) -> results.Value[Any]:
         """One value. Raises RequestRefused, code `no-such-key`."""
         answer = await self._transport.ask(Asked("GET", _state_path(session, key)))
-        return results.Value(_decoded(answer, Any), _etag(answer))
+        return results.Value(decoded(answer.body, Any), _etag(answer))
 
     async def set_value(
         self, session: str, key: str, value: Any, *, if_match: str = "", command_id: str = ""
     ) -> results.Written:
         """Put a value, any JSON. if_match: only over the value with that etag, `*` any; else code `precondition-failed`."""
         answer = await self._ask("PUT", _state_path(session, key), write_json(value), command_id, _if_match(if_match))
-        return msgspec.structs.replace(_decoded(answer, results.Written), etag=_etag(answer))
+        return msgspec.structs.replace(decoded(answer.body, results.Written), etag=_etag(answer))
 
     async def clear_value(self, session: str, key: str, *, if_match: str = "", command_id: str = "") -> results.Written:
         """Remove a key; no error where it is not there. if_match: as above."""
         answer = await self._ask("DELETE", _state_path(session, key), None, command_id, _if_match(if_match))
-        return _decoded(answer, results.Written)
+        return decoded(answer.body, results.Written)
 
     # -- how ----------------------------------------------------------------------------------------------------------
 
     async def _read(self, path: str, kind: type[T]) -> T:
-        return _decoded(await self._transport.ask(Asked("GET", path)), kind)
+        return decoded((await self._transport.ask(Asked("GET", path))).body, kind)
 
     async def _act(
         self, session: str, rest: str, body: Mapping[str, Any], command_id: str, kind: type[T], method: str = "POST"
     ) -> T:
-        return _decoded(await self._ask(method, session_path(session, rest), write_json(body), command_id), kind)
+        return decoded((await self._ask(method, session_path(session, rest), write_json(body), command_id)).body, kind)
 
     async def _ask(
         self, method: str, path: str, body: bytes | None, command_id: str, headers: Mapping[str, str] | None = None
@@ -280,10 +279,3 @@ def _if_match(tag: str) -> dict[str, str]:
 
 def _etag(answer: Answer) -> str:
     return answer.headers.get("ETag", "").strip('"')
-
-
-def _decoded(answer: Answer, kind: type[T]) -> T:
-    try:
-        return msgspec.json.decode(answer.body, type=kind)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise BadAnswer(f"the answer cannot be read: {error}") from error

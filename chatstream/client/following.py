@@ -12,7 +12,7 @@ import msgspec
 
 from chatstream.client import sse
 from chatstream.client.absence import Absence, Told
-from chatstream.client.transport import Asked, Transport, session_path
+from chatstream.client.transport import Asked, Transport, decoded, session_path
 from chatstream.core.codec import read_event
 from chatstream.core.errors import BadAnswer, BadInput, ChatstreamError
 from chatstream.core.events import AnyEvent
@@ -126,7 +126,7 @@ async def _streamed(transport: Transport, session: str, place: Place) -> AsyncGe
             if frame.name == "data":
                 values = _values(frame.data)
             elif frame.name == "control":
-                yield Batch(values, _control(frame.data).stream_next_offset)
+                yield Batch(values, decoded(frame.data, Control, "a control frame").stream_next_offset)
                 values = []
 
 
@@ -135,10 +135,3 @@ def _values(body: bytes) -> list[msgspec.Raw]:
         return _events(body)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise BadAnswer(f"the events are not a JSON array: {error}") from error
-
-
-def _control(data: bytes) -> Control:
-    try:
-        return msgspec.json.decode(data, type=Control)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise BadAnswer(f"a control frame cannot be read: {error}") from error

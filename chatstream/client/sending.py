@@ -3,18 +3,14 @@
 import asyncio
 from collections.abc import Mapping
 from http import HTTPStatus
-from typing import Any, NamedTuple, TypeVar
-
-import msgspec
+from typing import Any, NamedTuple
 
 from chatstream.client.results import Exchange, Receipt
-from chatstream.client.transport import Answer, Asked, Transport, session_path
+from chatstream.client.transport import Asked, Transport, decoded, session_path
 from chatstream.core.codec import write_json
 from chatstream.core.commands import OnBusy
-from chatstream.core.errors import BadAnswer, NotAnswered
+from chatstream.core.errors import NotAnswered
 from chatstream.core.events import Blocks
-
-T = TypeVar("T")
 
 
 class Message(NamedTuple):
@@ -38,7 +34,7 @@ class Message(NamedTuple):
 async def send(transport: Transport, session: str, message: Message) -> Receipt:
     """Raises ChatstreamError."""
     answer = await transport.ask(Asked("POST", session_path(session, "/messages"), message.body()))
-    return _read(answer, Receipt)
+    return decoded(answer.body, Receipt)
 
 
 async def send_and_wait(transport: Transport, session: str, message: Message, wait_s: float) -> Exchange:
@@ -51,14 +47,7 @@ async def send_and_wait(transport: Transport, session: str, message: Message, wa
         asked = Asked("POST", path, body, {"Prefer": f"wait={held_s}"}, held_s)
         answer = await transport.ask(asked)
         if answer.status == HTTPStatus.OK:
-            return _read(answer, Exchange)
+            return decoded(answer.body, Exchange)
         # A node that loses the partition answers before the time: the next one is found by asking again, not at once.
         await asyncio.sleep(transport.patience.pause_s(1))
     raise NotAnswered(message.message_id, wait_s)
-
-
-def _read(answer: Answer, kind: type[T]) -> T:
-    try:
-        return msgspec.json.decode(answer.body, type=kind)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise BadAnswer(f"the answer cannot be read: {error}") from error

@@ -6,10 +6,11 @@ Everything that is asked through here may be asked twice: reads change nothing, 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeVar
 from urllib.parse import quote, urlencode, urlsplit
 
 import aiohttp
+import msgspec
 from yarl import URL
 
 from chatstream.client.patience import Patience
@@ -22,6 +23,7 @@ REDIRECTS_MAX: Final = 3
 ERROR_BYTES_MOST: Final = 64 * 1024
 """Of a problem document."""
 JSON: Final = "application/json"
+T = TypeVar("T")
 
 
 class Answer(NamedTuple):
@@ -30,6 +32,14 @@ class Answer(NamedTuple):
     status: int
     headers: Mapping[str, str]
     body: bytes
+
+
+def decoded(body: bytes, kind: type[T], what: str = "the answer") -> T:
+    """A body, or a part of a stream, as a type. Raises BadAnswer for what it is not; what: its name in that sentence."""
+    try:
+        return msgspec.json.decode(body, type=kind)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise BadAnswer(f"{what} cannot be read: {error}") from error
 
 
 class Asked(NamedTuple):
@@ -84,9 +94,7 @@ class Transport:
                 return await self._ask_once(asked)
             except ChatstreamError as error:
                 failures += 1
-                if failures >= self.patience.attempts or not may_help(error):
-                    raise
-                await asyncio.sleep(self.patience.pause_s(failures, error.retry_after_s))
+                await self._before_next(failures, error)
 
     async def parts(self, asked: Asked) -> AsyncGenerator[bytes, None]:
         """A long answer as it comes; tried again only before its first part. Raises ChatstreamError."""
@@ -100,9 +108,15 @@ class Transport:
                 return
             except ChatstreamError as error:
                 failures += 1
-                if begun or failures >= self.patience.attempts or not may_help(error):
+                if begun:
                     raise
-                await asyncio.sleep(self.patience.pause_s(failures, error.retry_after_s))
+                await self._before_next(failures, error)
+
+    async def _before_next(self, failures: int, error: ChatstreamError) -> None:
+        """Wait before the next attempt. Raises the error where there is to be none."""
+        if failures >= self.patience.attempts or not may_help(error):
+            raise error
+        await asyncio.sleep(self.patience.pause_s(failures, error.retry_after_s))
 
     async def _ask_once(self, asked: Asked) -> Answer:
         async with self.open(asked) as answer:
