@@ -1,7 +1,7 @@
 """`chatstream replay`: the tables, rebuilt from the log by the engine's own fold, and compared with the node's."""
 
 import tempfile
-from collections.abc import Collection, Iterator
+from collections.abc import AsyncIterator, Collection, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -23,7 +23,7 @@ SHOWN_MOST: Final = 20
 
 
 class LogStuck(ChatstreamError):
-    """The log gave nothing to read before the table's position: it does not answer, or was cut."""
+    """The log gave nothing to read where it should go on: it does not answer, or was cut."""
 
 
 def replay(
@@ -97,21 +97,12 @@ async def fold_until(log: "Log", table: "Table", number: PartitionNo, stop: Offs
     """Fold the partition's records below `stop` into an empty table; how many there were. Raises LogStuck."""
     from chatstream.core.limits import Limits
     from chatstream.engine.projection import Projection
-    from chatstream.log.port import Topic
 
     projection = Projection(number, table, Limits().cached_sessions)
-    reader = log.open_reader(Topic.EVENTS, number, Offset(0))
     count = 0
-    try:
-        while reader.position < stop:
-            before = reader.position
-            records = [record for record in await reader.read(READ_MOST, READ_WAIT_S) if record.offset < stop]
-            projection.fold_all(records)
-            count += len(records)
-            if reader.position == before:
-                raise LogStuck(f"partition {number}: nothing to read at offset {before}, the table is at {stop}")
-    finally:
-        await reader.close()
+    async for records in _records(log, number, Offset(0), stop):
+        projection.fold_all(records)
+        count += len(records)
     return count
 
 
@@ -123,17 +114,22 @@ async def erased_from(log: "Log", number: PartitionNo, start: Offset) -> set[Ses
     from chatstream.log.port import Topic
 
     _, end = await log.bounds(Topic.EVENTS, number)
+    return {session async for records in _records(log, number, start, end) for session in map(_erased_by, records) if session}
+
+
+async def _records(log: "Log", number: PartitionNo, start: Offset, stop: Offset) -> "AsyncIterator[list[Record]]":
+    """The partition's records from `start` to before `stop`, some at a time. Raises LogStuck."""
+    from chatstream.log.port import Topic
+
     reader = log.open_reader(Topic.EVENTS, number, start)
-    erased: set[SessionId] = set()
     try:
-        while reader.position < end:
+        while reader.position < stop:
             before = reader.position
-            erased.update(filter(None, map(_erased_by, await reader.read(READ_MOST, READ_WAIT_S))))
+            yield [record for record in await reader.read(READ_MOST, READ_WAIT_S) if record.offset < stop]
             if reader.position == before:
-                raise LogStuck(f"partition {number}: nothing to read at offset {before}, the log ends at {end}")
+                raise LogStuck(f"partition {number}: nothing to read at offset {before}, and {stop} is to be reached")
     finally:
         await reader.close()
-    return erased
 
 
 def _erased_by(record: "Record") -> SessionId | None:
