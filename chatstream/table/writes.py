@@ -28,13 +28,8 @@ from chatstream.table.port import Change
 _encoder: Final = msgspec.msgpack.Encoder()
 
 
-def changes(before: Session, event: AnyEvent, value: bytes, offset: Offset, after: Session) -> list[Change]:
-    """The rows of one counting event, the head left out."""
-    return brought(event, value, offset, after) + moved(before, after)
-
-
 def brought(event: AnyEvent, value: bytes, offset: Offset, after: Session) -> list[Change]:
-    """The rows that are one counting event's own. after: the session with it."""
+    """The rows that are one counting event's own, whatever else is in its batch. after: the session with it."""
     found = _named(event)
     if not after.erased:
         session = event.session

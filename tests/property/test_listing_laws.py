@@ -7,10 +7,11 @@ from chatstream.core import codec
 from chatstream.core.events import AnyEvent, MessageAccepted, ReplyCompleted, ReplyFailed, SessionErased, SessionUpdated
 from chatstream.core.ids import MessageId, Offset, PartitionNo, Seq, SessionId
 from chatstream.core.session import Session, evolve, status
-from chatstream.table import rows, writes
+from chatstream.table import rows
 from chatstream.table.listing import ListedStatus, Place, Wanted, look, place_of, walk, words_of
 from chatstream.table.memory import MemoryTableStore
 from chatstream.table.port import Table
+from tests.rows_of import changes
 
 TABLES = 2
 SESSIONS = [SessionId(name) for name in ("a", "a.1", "a.2", "b", "b-1", "c")]
@@ -61,8 +62,8 @@ def _lived(life: Life) -> tuple[list[Table], list[Session]]:
         event = _event(heads[name], kind, millis, user, text)
         if event is not None:
             after = evolve(heads[name], event)
-            changes = writes.changes(heads[name], event, codec.write_event(event), Offset(offset), after)
-            tables[SESSIONS.index(name) % TABLES].write([*changes, rows.write_head(after)])
+            found = changes(heads[name], event, codec.write_event(event), Offset(offset), after)
+            tables[SESSIONS.index(name) % TABLES].write([*found, rows.write_head(after)])
             heads[name] = after
     return tables, list(heads.values())
 

@@ -13,10 +13,11 @@ from chatstream.core.ids import ID_CHARS_MAX, PartitionNo, Seq, SessionId, Versi
 from chatstream.core.limits import Limits
 from chatstream.core.session import Session
 from chatstream.engine.calling import LiveState, LiveTurn, read_message
-from chatstream.table import rows, writes
+from chatstream.table import rows
 from chatstream.table.memory import MemoryTable, MemoryTableStore
 from chatstream.table.port import Change
 from tests.given import ALICE, accepted, completed
+from tests.rows_of import changes
 from tests.unit.test_outcomes import nested
 
 LIMITS = Limits(state_value_bytes=20, state_bytes=40, usage_bytes=30)
@@ -149,7 +150,7 @@ def test_usage_reported_in_the_middle_is_a_copy_and_small() -> None:
 
 
 def test_what_stands_where_a_message_should_is_no_message() -> None:
-    table = table_of(*writes.changes(Session(ALICE), completed(1, 1), msgspec.json.encode(completed(1, 1)), 0, Session(ALICE)))  # type: ignore[arg-type]
+    table = table_of(*changes(Session(ALICE), completed(1, 1), msgspec.json.encode(completed(1, 1)), 0, Session(ALICE)))  # type: ignore[arg-type]
     assert read_message(table, ALICE, Seq(1)) is None
     assert read_message(table, ALICE, Seq(2)) is None
 

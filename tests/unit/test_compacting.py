@@ -17,9 +17,10 @@ from chatstream.engine.compacting import RESTING_MOST, Compactions
 from chatstream.engine.feed import Feed
 from chatstream.engine.turns import Job, Turns
 from chatstream.respond.port import Past, Reply, Turn
-from chatstream.table import rows, writes
+from chatstream.table import rows
 from chatstream.table.memory import MemoryTable, MemoryTableStore
 from tests.given import ALICE, accepted, completed, updated
+from tests.rows_of import changes
 from tests.unit.test_prompt import pairs, texts
 from tests.virtual import virtual
 
@@ -41,8 +42,8 @@ class Desk:
     def add(self, event: AnyEvent) -> None:
         head = self.heads.get(event.session, Session(event.session))
         after = self.heads[event.session] = evolve(head, event)
-        changes = writes.changes(head, event, codec.write_event(event), Offset(0), after)
-        self.table.write([*changes, rows.write_head(after)])
+        found = changes(head, event, codec.write_event(event), Offset(0), after)
+        self.table.write([*found, rows.write_head(after)])
 
     def compacted(self, session: SessionId, made_at: Seq, what: Compacted) -> None:
         self.made.append((session, made_at, what))

@@ -8,9 +8,10 @@ from chatstream.core import codec
 from chatstream.core.events import AnyEvent, MessageAccepted, MessageRefused, ReplyCompleted, TurnRestarted, TurnResumed
 from chatstream.core.ids import MessageId, Offset, PartitionNo, Seq, SessionId, Version
 from chatstream.core.session import Session, evolve
-from chatstream.table import reads, rows, writes
+from chatstream.table import reads, rows
 from chatstream.table.memory import MemoryTableStore
 from chatstream.table.port import Table, View
+from tests.rows_of import changes
 
 ALICE = SessionId("alice")
 NOW = "2026-11-23T12:00:00.000Z"
@@ -43,7 +44,7 @@ def _table(events: list[AnyEvent]) -> Table:
     head = Session(ALICE)
     for event in events:
         after = evolve(head, event)
-        table.write([*writes.changes(head, event, codec.write_event(event), Offset(0), after), rows.write_head(after)])
+        table.write([*changes(head, event, codec.write_event(event), Offset(0), after), rows.write_head(after)])
         head = after
     return table
 
@@ -125,7 +126,7 @@ def test_one_session_never_shows_anothers_messages() -> None:
         session = SessionId(name)
         event = MessageAccepted(session=session, seq=Seq(1), time=NOW, turn=Seq(1), text=name)
         after = evolve(Session(session), event)
-        changes = writes.changes(Session(session), event, codec.write_event(event), Offset(0), after)
-        table.write([*changes, rows.write_head(after)])
+        found = changes(Session(session), event, codec.write_event(event), Offset(0), after)
+        table.write([*found, rows.write_head(after)])
     assert [item.text for item in reads.conversation(table, ALICE, 10).items] == ["alice"]
     assert len(reads.events(table, ALICE, 0, 10).values) == 1

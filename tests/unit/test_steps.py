@@ -17,9 +17,10 @@ from chatstream.core.session import Parked, Session, Stepped, evolve
 from chatstream.engine.steps import Steps
 from chatstream.respond.port import Approval, Step
 from chatstream.respond.steps import takes_step
-from chatstream.table import rows, writes
+from chatstream.table import rows
 from chatstream.table.memory import MemoryTable, MemoryTableStore
 from tests.given import ALICE, accepted, asked, decided, stepped
+from tests.rows_of import changes
 from tests.unit.test_outcomes import nested
 
 
@@ -48,7 +49,7 @@ def table_of(*events: AnyEvent) -> MemoryTable:
     table, head = MemoryTableStore().open(PartitionNo(0)), Session(ALICE)
     for event in (accepted(1), *events):
         after = evolve(head, event)
-        table.write([*writes.changes(head, event, codec.write_event(event), Offset(0), after), rows.write_head(after)])
+        table.write([*changes(head, event, codec.write_event(event), Offset(0), after), rows.write_head(after)])
         head = after
     return table
 

@@ -15,9 +15,10 @@ from chatstream.engine.desk import Accepted, Answer, PartitionStatus, Refused, R
 from chatstream.engine.feed import Feed
 from chatstream.engine.projection import Projection
 from chatstream.engine.slots import Slots
-from chatstream.table import rows, writes
+from chatstream.table import rows
 from chatstream.table.memory import MemoryTableStore
 from chatstream.table.port import Table
+from tests.rows_of import changes
 
 NOW = "2026-11-23T12:00:00.000Z"
 
@@ -141,8 +142,8 @@ class FakeDesk:
         table = self.rows(event.session)
         before = rows.read_head(table, event.session)
         after = evolve(before, event, input_at)
-        changes = writes.changes(before, event, codec.write_event(event), Offset(self._offset), after)
-        table.write([*changes, rows.write_head(after)])
+        found = changes(before, event, codec.write_event(event), Offset(self._offset), after)
+        table.write([*found, rows.write_head(after)])
         self._offset += 1
         self.feed.wake(event.session)
 
