@@ -1,10 +1,16 @@
 """Fixtures of more than one folder of tests."""
 
+import signal
 from collections.abc import Iterator
 
 import pytest
 
 from tests.broker import Cluster, drop_topics, fresh_topics, require_kafka
+
+
+def pytest_configure() -> None:
+    """A shell starts what runs in its background with Ctrl-C ignored, and so would the programs be that tests interrupt."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.hookimpl(tryfirst=True)

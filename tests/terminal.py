@@ -4,7 +4,6 @@ import fcntl
 import os
 import pty
 import re
-import signal
 import struct
 import subprocess
 import termios
@@ -46,7 +45,7 @@ class Terminal:
             cwd=self._directory,
             env=environment(TERM=self._term),
             start_new_session=True,
-            preexec_fn=_on_its_terminal,
+            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
         )
         os.close(theirs)
         self._reader = threading.Thread(target=self._read, daemon=True)
@@ -102,9 +101,3 @@ class Terminal:
     def interrupt(self) -> None:
         """Ctrl-C."""
         self.type(INTERRUPT)
-
-
-def _on_its_terminal() -> None:
-    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
-    # Of a shell in the background, programs inherit that Ctrl-C is ignored; on a terminal it never is.
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
