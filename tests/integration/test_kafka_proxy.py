@@ -97,7 +97,10 @@ async def two(directory: Path, broker: str) -> AsyncIterator[Two]:
                 await asyncio.sleep(0.1)
             session = await session_of(client, owner)
             assert not await is_of(client, other, session)
-            assert await shares(client, owner) == await shares(client, other) == {owner.url: 8, other.url: 8}
+            for node in (owner, other):
+                # A node that has just come still reads who announced what: until then the other one's share is unknown to it.
+                while await shares(client, node) != {owner.url: PARTITIONS // 2, other.url: PARTITIONS // 2}:  # noqa: ASYNC110
+                    await asyncio.sleep(0.1)
             yield Two(client, nodes, owner, other, session)
         nodes.check_calm()
 
