@@ -7,6 +7,7 @@ from typing import Final
 
 from tests.simulation.mutant import Mutant as Mutant
 from tests.simulation.mutants_back import BACK
+from tests.simulation.mutants_state import STATE
 
 MUTANTS: Final = (
     # Who may write, and what counts.
@@ -335,4 +336,5 @@ MUTANTS: Final = (
         "engine_compacting.py::test_a_summary_that_is_no_longer_true_is_dropped",
     ),
     *BACK,
+    *STATE,
 )

@@ -8,11 +8,13 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from chatstream.core.ids import PartitionNo
+from chatstream.core.limits import Limits
 from chatstream.core.partitioner import partition_of
 from chatstream.log.port import Record, Topic
 from chatstream.log.simulated_broker import SimulatedBroker
 from tests.simulation.past import TERMINAL, Past, is_copy
 from tests.simulation.understanding import Command, could_follow, is_session, judge_decision, judge_edit, understand
+from tests.simulation.values import Held, Values
 from tests.simulation.waiting import Waiting
 from tests.simulation.wrong import Wrong as Wrong
 
@@ -21,15 +23,16 @@ PUBLIC = (*TERMINAL, "message.refused")
 
 class Told(NamedTuple):
     """An event that counts. input: offset of the command that caused it, -1 for none. owed: turns owed after it, in order;
-    later: messages that wait for their time then; parked: what the running turn waits for then."""
+    later: messages that wait for their time then; parked: what the running turn waits for then; held: the K/V state then."""
 
     offset: int
     value: bytes
     event: dict[str, Any]
     input: int
     owed: tuple[int, ...]
-    later: tuple[int, ...] = ()
-    parked: str = ""
+    later: tuple[int, ...]
+    parked: str
+    held: Held
 
 
 class Story:
@@ -43,6 +46,7 @@ class Story:
         self.jumpers = 0
         self.waiting = Waiting()
         self.past = Past()
+        self.values = Values()
 
     @property
     def erased(self) -> bool:
@@ -120,12 +124,11 @@ class Reading:
         taken_back = event["type"] == "reply.cancelled" and story.waiting.waits(event)
         story.past.follow(event, story.owed, record.offset, where)
         story.waiting.follow(event, story.owed, where)
+        story.values.follow(event, where)
         if not taken_back:
             _follow(story, event, where)
-        waiting = story.waiting
-        told = Told(
-            record.offset, record.value or b"", event, input_at, tuple(story.owed), tuple(waiting.later), waiting.parked
-        )
+        owed, later, held = tuple(story.owed), tuple(story.waiting.later), story.values.held
+        told = Told(record.offset, record.value or b"", event, input_at, owed, later, story.waiting.parked, held)
         story.told.append(told)
         if event["type"] in PUBLIC and not event.get("copy"):
             self.public.append(told)
@@ -190,15 +193,22 @@ def _follow(story: Story, event: dict[str, Any], where: str) -> None:
 class Oracle:
     """Judges one broker's topics. `unfinished` may be asked at any time, `judge` at the end."""
 
-    def __init__(self, broker: SimulatedBroker, waiting_turns: int = 1_000) -> None:
+    def __init__(self, broker: SimulatedBroker, limits: Limits | None = None) -> None:
         self._broker = broker
-        self._waiting_turns = waiting_turns
+        self._limits = limits or Limits()
+        self._found: Wrong | None = None
         self.readings = [Reading(PartitionNo(number)) for number in range(broker.partitions)]
 
     def read(self) -> None:
-        """Fold what is new."""
-        for reading in self.readings:
-            reading.read(self._broker.log(Topic.EVENTS, reading.number).records)
+        """Fold what is new. Raises Wrong, the same each time: the first one may be lost in a callback of the loop."""
+        if self._found is not None:
+            raise self._found
+        try:
+            for reading in self.readings:
+                reading.read(self._broker.log(Topic.EVENTS, reading.number).records)
+        except Wrong as found:
+            self._found = found
+            raise
 
     def unfinished(self, removed: bool = False) -> str | None:
         """What is still owed, None when everything is done: P8. removed: the records of erased sessions, too."""
@@ -305,7 +315,7 @@ class Oracle:
         story, before = reading.stories.get(command.session, Story()), told.event["seq"] - 1
         if command.kind == "edit":
             judge_edit(where, story, command, told)
-        elif command.kind != "fork" and not could_follow(story, command, before, self._waiting_turns):
+        elif command.kind != "fork" and not could_follow(story, command, before, self._limits):
             raise Wrong(f"P1: {where} {command} could not be followed, and led to {told.event}")
 
     def _judge_late(self, reading: Reading, command: Command, where: str, at: int, letters: list[Record]) -> None:
@@ -333,7 +343,7 @@ class Oracle:
         if first and story.past.whole_at:
             first = max(first, story.past.whole_at)
         last = min((seq for seq, told in enumerate(story.told) if told.input > at), default=len(story.told))
-        return any(not could_follow(story, command, seq, self._waiting_turns) for seq in range(first, last + 1))
+        return any(not could_follow(story, command, seq, self._limits) for seq in range(first, last + 1))
 
     def _no_room(self, reading: Reading, command: Command, at: int) -> bool:
         """Was there a session of the fork's name, or may it not be here?"""

@@ -13,7 +13,7 @@ from chatstream.core.partitioner import partition_of
 from chatstream.log.simulated_world import Faults
 
 Kind = Literal[
-    "text", "json", "cancel", "garbage", "approve", "retry", "regenerate", "edit", "fork", "update", "erase"
+    "text", "json", "cancel", "garbage", "approve", "retry", "regenerate", "edit", "fork", "update", "erase", "set", "clear"
 ]  # fmt: skip
 Fate = Literal["same", "old", "none"]
 """The table a node finds when it starts again: as it left it, an earlier copy, or nothing."""
@@ -38,6 +38,24 @@ GOING_BACK: Final[tuple[Kind, ...]] = ("retry", "regenerate", "edit", "fork", "u
 BACK_WEIGHTS: Final = ((0, 0, 0, 0, 0, 0), (8, 8, 14, 6, 4, 3), (25, 20, 40, 3, 3, 0), (3, 3, 8, 35, 3, 12))
 """How often each of those, beside 100 others: not at all, now and then, mostly other answers, mostly forks and erasures."""
 
+KEEPING: Final[tuple[Kind, ...]] = ("set", "clear")
+KEEPING_WEIGHTS: Final = ((0, 0), (10, 3), (150, 30))
+"""How often each of those: not at all, now and then, mostly."""
+KEYS: Final = ("a", "a", "a", "b", "notes")
+"""Of the K/V state: few, so that they meet. The model sets and clears them, too."""
+VALUES: Final = (
+    '"x"',
+    '"x"',
+    '["x"]',
+    '["x"]',
+    '{"long":"where limits are tight there is no room for it, beside others"}',
+    "null",
+)
+"""What is put there, as JSON; null clears."""
+SEEN: Final = "seen"
+PRECONDITIONS: Final = (SEEN, SEEN, SEEN, "*", '"x"', '["x"]')
+"""What a write goes over: whatever is there when it is sent, anything, or a value that may be there or not."""
+
 STEPS: Final = ("", "append", "acks", "write", "read", "records", "bounds", "assigned", "revoked", "membership", "fetch")
 """Kinds of steps that a crash or a pause can wait for; the empty one is any step."""
 
@@ -47,7 +65,7 @@ class Send(msgspec.Struct, frozen=True):
 
     astray: how many partitions further than it should it is put. script: what the responder does with it. delay_s: when
     it is to be sent. turn: the number that a cancel, retry, edit or fork names. target: the id that a cancel names, the new
-    session of a fork.
+    session of a fork. key, value (JSON): of a set or clear; over: one of PRECONDITIONS, or empty.
     """
 
     at_s: float
@@ -63,6 +81,9 @@ class Send(msgspec.Struct, frozen=True):
     turn: int = 0
     garbage: int = 0
     delay_s: float = 0.0
+    key: str = ""
+    value: str = ""
+    over: str = ""
 
 
 class Mishap(msgspec.Struct, frozen=True):
@@ -151,8 +172,8 @@ def _sends(rng: Random, nodes: int, partitions: int, until_s: float) -> tuple[Se
     count = rng.randint(5, 25)
     burst = rng.random() < 0.3
     times = sorted(rng.uniform(0, 0.2 if burst else until_s) for _ in range(count))
-    kinds: tuple[Kind, ...] = ("text", "json", "cancel", "garbage", "approve", *GOING_BACK)
-    weights = (28, 48, 12, 6, 6, *rng.choice(BACK_WEIGHTS))
+    kinds: tuple[Kind, ...] = ("text", "json", "cancel", "garbage", "approve", *GOING_BACK, *KEEPING)
+    weights = (28, 48, 12, 6, 6, *rng.choice(BACK_WEIGHTS), *rng.choice(KEEPING_WEIGHTS))
     drawn = [_send(rng, rng.choices(kinds, weights)[0], sessions + forks, ids, nodes, partitions) for _ in times]
     return tuple(replace(send, at_s=at_s, number=number, message_id=send.message_id.replace("?", str(number)))
                  for number, (at_s, send) in enumerate(zip(times, drawn, strict=True)))  # fmt: skip
@@ -172,12 +193,13 @@ def _send(rng: Random, kind: Kind, names: list[str], ids: list[str], nodes: int,
     via_node = kind not in ("text", "garbage", "approve", "fork") and rng.random() < 0.5
     astray = rng.randrange(1, partitions) if partitions > 1 and not via_node and rng.random() < 0.15 else 0
     named = via_node or rng.random() < 0.5
+    again = 1.0 if kind == "json" else 0.3 if kind in KEEPING else 0.05
     return Send(
         at_s=0.0,
         number=0,
         kind=kind,
         session=session,
-        message_id=(rng.choice(ids) if kind == "json" or rng.random() < 0.05 else "c?") if named and kind != "text" else "",
+        message_id=(rng.choice(ids) if rng.random() < again else "c?") if named and kind != "text" else "",
         on_busy=rng.choices(("enqueue", "reject", "interrupt"), (70, 15, 15))[0],
         script=_script(rng),
         node=rng.randrange(nodes) if via_node else -1,
@@ -186,6 +208,9 @@ def _send(rng: Random, kind: Kind, names: list[str], ids: list[str], nodes: int,
         turn=rng.choice((1, 1, 2, 3, 4, 5)) if rng.random() < {"edit": 1.0, "retry": 0.5, "fork": 0.5}.get(kind, 0.2) else 0,
         garbage=rng.randrange(len(GARBAGE)),
         delay_s=rng.choice((0.05, 0.5, 2.0, 8.0, 20.0)) if kind == "json" and rng.random() < 0.15 else 0.0,
+        key=rng.choice(KEYS) if kind in KEEPING else "",
+        value=rng.choice(VALUES) if kind == "set" else "",
+        over=rng.choice(PRECONDITIONS) if kind in KEEPING and rng.random() < 0.5 else "",
     )
 
 
@@ -199,8 +224,8 @@ def _target(rng: Random, kind: Kind, session: str, names: list[str], ids: list[s
 def _script(rng: Random) -> str:
     """What the responder does with a message: see responder.py."""
     what = rng.choices(
-        ("echo", "slow", "drip", "flaky", "refuse", "raise", "empty", "never", "note", "steps", "ask", "deal"),
-        (35, 14, 8, 7, 4, 3, 3, 3, 6, 10, 4, 5),
+        ("echo", "slow", "drip", "flaky", "refuse", "raise", "empty", "never", "note", "steps", "ask", "deal", "swap"),
+        (35, 14, 8, 7, 4, 3, 3, 3, 6, 10, 4, 5, 5),
     )[0]
     if what in ("slow", "drip", "steps", "deal"):
         return f"{what} {rng.choice((0.05, 0.5, 2.0))}"

@@ -1,8 +1,9 @@
 """A model that does what the message says, so that every way in which a turn can go is met.
 
 Text: `<number> <script> [<argument>]`. echo: at once; slow S: after S seconds; drip S: three pieces, S between; flaky N:
-fails N times first; refuse, raise, empty, never: as they say; note: writes down the session's state; steps S: takes three
-steps of S seconds; ask: asks somebody; deal S: a step of S seconds, a question, and another step.
+fails N times first; refuse, raise, empty, never: as they say; note: adds to a list in the session's state; swap: sets one
+key of it and clears another; steps S: takes three steps of S seconds; ask: asks somebody; deal S: a step of S seconds, a
+question, and another step.
 """
 
 import asyncio
@@ -11,6 +12,7 @@ from typing import NamedTuple
 
 from chatstream.core.errors import ResponderError, ResponderRefused
 from chatstream.respond.port import Past, Reply, Turn
+from tests.simulation.values import NOTES, SWAPPED, noted
 from tests.simulation.waiting import Got
 
 
@@ -50,8 +52,7 @@ class Scripted:
         if what == "flaky" and turn.attempt <= int(argument):
             yield "half a"
             raise ResponderError("try again", failure="overloaded")
-        if what == "note":
-            turn.state.set("notes", [*turn.state.get("notes", []), number])
+        self._keep(turn, number, what)
         if what == "drip":
             for _ in range(3):
                 yield "drop "
@@ -59,6 +60,13 @@ class Scripted:
         await self._on_the_way(turn, number, what, argument)
         if what != "empty":
             yield f"re {number} after {len(turn.history)}"
+
+    def _keep(self, turn: Turn, number: str, what: str) -> None:
+        if what == "note":
+            turn.state.set(NOTES, noted(turn.state.get(NOTES, []), number))
+        if what == "swap":
+            turn.state.set(SWAPPED[0], number)
+            turn.state.clear(SWAPPED[1])
 
     async def _on_the_way(self, turn: Turn, number: str, what: str, argument: str) -> None:
         if what in ("steps", "deal"):

@@ -5,9 +5,8 @@ import json
 from random import Random
 from typing import Final, NamedTuple
 
-from chatstream.core.commands import AnyCommand, Cancel, Edit, Erase, Message, Regenerate, Retry, Update
 from chatstream.core.errors import ChatstreamError
-from chatstream.core.ids import MessageId, PartitionNo, Seq, SessionId
+from chatstream.core.ids import PartitionNo, SessionId
 from chatstream.core.limits import Limits
 from chatstream.core.partitioner import partition_of
 from chatstream.log.port import Topic
@@ -16,7 +15,8 @@ from tests.simulation import waiting, watching
 from tests.simulation.host import Host
 from tests.simulation.life import watch_tasks
 from tests.simulation.oracle import Oracle, Wrong
-from tests.simulation.plan import GARBAGE, Mishap, Plan, Send
+from tests.simulation.plan import Mishap, Plan, Send
+from tests.simulation.sending import command_of, record_of, with_tag
 from tests.simulation.virtual_loop import run_virtual
 
 SESSION_TIMEOUT_S: Final = 3.0
@@ -41,7 +41,7 @@ LIMITS: Final = Limits(
 TIGHT: Final = Limits(
     attempts=2, chunk_wait_s=2.0, turn_s=5.0, retry_first_s=0.1, retry_most_s=1.0, append_s=2.0, resumes=1, waiting_turns=2,
     calls=1, cached_sessions=1, unconfirmed_records=3, mark_s=0.3,
-    scheduled_messages=2, prompt_tokens=70, compact_rest_s=1.0, steps=2,
+    scheduled_messages=2, prompt_tokens=70, compact_rest_s=1.0, steps=2, state_bytes=60,
 )  # fmt: skip
 
 
@@ -58,7 +58,7 @@ class World:
         self.broker.on_step = self._step
         self.limits = TIGHT if plan.tight else LIMITS
         self.hosts = [Host(self.broker, number, self.limits, plan.seed, self.note) for number in range(plan.nodes)]
-        self.oracle = Oracle(self.broker, self.limits.waiting_turns)
+        self.oracle = Oracle(self.broker, self.limits)
         self.asked: list[watching.Asked] = []
         self.seen: watching.Seen = {}
         self.done = False
@@ -99,14 +99,15 @@ class World:
         watching.judge_fit(self.oracle)
         waiting.judge_got((got for host in self.hosts for got in host.gets), self.oracle.recorded)
         watching.judge_answers(self.asked, self.oracle, self.broker)
-        watching.judge_tables(self.hosts, self.broker)
+        watching.judge_tables(self.hosts, self.oracle, self.broker)
         watching.judge_erased(self.hosts, self.oracle)
+        watching.judge_values(self.hosts, self.oracle)
         watching.judge_leftovers(self.hosts)
         for host in self.hosts:
             await host.stop(0.5)
         self.oracle.judge()
         watching.judge_ends(self.hosts)
-        watching.judge_tables(self.hosts, self.broker)
+        watching.judge_tables(self.hosts, self.oracle, self.broker)
 
     def _schedule(self) -> None:
         for send in self.plan.sends:
@@ -171,10 +172,13 @@ class World:
 
     def _send(self, send: Send) -> None:
         self.note(f"client: {send.kind} {send.session} {send.number} id={send.message_id!r} {send.on_busy} {send.script}")
+        if send.over:
+            self.oracle.read()
+            send = with_tag(send, self.oracle.story(send.session).values.held.get(send.key))
         if send.node >= 0:
             self._chore(self._submit(send))
             return
-        key, value = _record(send)
+        key, value = record_of(send)
         home = partition_of(key or b"", self.plan.partitions)
         partition = (home + send.astray) % self.plan.partitions
         self.broker.produce(Topic.MESSAGES, PartitionNo(partition), key, value)
@@ -183,7 +187,7 @@ class World:
         life, node = self.hosts[send.node % len(self.hosts)].life, self.hosts[send.node % len(self.hosts)].node
         if life is None or node is None:
             return
-        command = _command(send, MessageId(send.message_id))
+        command = command_of(send)
         asking = life.run(self._loop.create_task, node.submit(SessionId(send.session), command))
         while not asking.done() and not life.over:
             await asyncio.wait([asking], timeout=LOOK_S)
@@ -300,60 +304,6 @@ class World:
         }
         self.broker.land(Topic.EVENTS, partition, f"#claim/{epoch}-{rival}".encode(), json.dumps(claim).encode(), ())
         self.broker.log(Topic.EVENTS, partition).wake()
-
-
-def _command(send: Send, name: MessageId) -> AnyCommand:
-    """As HTTP makes it."""
-    match send.kind:
-        case "cancel":
-            return Cancel(command_id=name, turn=Seq(send.turn), message_id=MessageId(send.target))
-        case "retry":
-            return Retry(command_id=name, turn=Seq(send.turn))
-        case "regenerate":
-            return Regenerate(command_id=name)
-        case "edit":
-            return Edit(command_id=name, seq=Seq(send.turn), text=_text(send))
-        case "update":
-            return Update(command_id=name, title=_text(send))
-        case "erase":
-            return Erase(command_id=name)
-        case _:
-            return Message(command_id=name, message_id=name, text=_text(send), on_busy=send.on_busy, delay_s=send.delay_s)
-
-
-def _text(send: Send) -> str:
-    return f"{send.number} {send.script}"
-
-
-def _record(send: Send) -> tuple[bytes | None, bytes | None]:
-    if send.kind == "garbage":
-        return GARBAGE[send.garbage]
-    key = send.session.encode()
-    if send.kind == "text":
-        return key, _text(send).encode()
-    id_name = "message_id" if send.kind == "json" else "command_id"
-    return key, json.dumps(_fields(send) | ({id_name: send.message_id} if send.message_id else {})).encode()
-
-
-def _fields(send: Send) -> dict[str, object]:
-    match send.kind:
-        case "cancel":
-            return {"type": "cancel", "message_id": send.target, "turn": send.turn}
-        case "approve":
-            return {"type": "approve", "name": "ok", "decision": ("approved", "rejected")[send.number % 2]}
-        case "edit":
-            return {"type": "edit", "seq": send.turn, "text": _text(send)}
-        case "fork":
-            return {"type": "fork", "seq": send.turn, "id": send.target}
-        case "update":
-            return {"type": "update", "title": _text(send)}
-        case "json":
-            fields: dict[str, object] = {"type": "message", "text": _text(send), "on_busy": send.on_busy}
-            return fields | ({"delay_s": send.delay_s} if send.delay_s else {})
-        case "retry":
-            return {"type": "retry", "turn": send.turn}
-        case _:
-            return {"type": send.kind}
 
 
 class Verdict(NamedTuple):

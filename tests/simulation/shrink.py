@@ -91,7 +91,8 @@ def told(plan: Plan) -> str:
         place = f"n{send.node}" if send.node >= 0 else "log"
         lines.append(
             f"{send.at_s:8.4f} {place}: {send.kind} {send.session} {send.number} id={send.message_id!r} {send.on_busy} "
-            f"{send.script!r} astray={send.astray} target={send.target!r} turn={send.turn} delay_s={send.delay_s:g}"
+            f"{send.script!r} astray={send.astray} target={send.target!r} turn={send.turn} delay_s={send.delay_s:g} "
+            f"{send.key}={send.value} over={send.over!r}"
         )
     for mishap in plan.mishaps:
         lines.append(

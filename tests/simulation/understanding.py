@@ -4,17 +4,21 @@ import json
 import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from chatstream.core.limits import Limits
 from chatstream.log.port import Record
+from tests.simulation.values import may_write
 from tests.simulation.wrong import Wrong
 
 if TYPE_CHECKING:
     from tests.simulation.oracle import Story, Told
 
 OTHERS = ("cancel", "approve", "retry", "regenerate", "fork", "update", "erase")
+KEEPING = ("state.set", "state.clear")
 
 
 class Command(NamedTuple):
-    """kind: message, edit, one of OTHERS, or garbage. target: the id that a cancel names, the new session of a fork."""
+    """kind: message, edit, one of OTHERS or KEEPING, or garbage. target: the id that a cancel names, the new session of a fork,
+    the key of a value. over: the tag that a write names."""
 
     kind: str
     session: str = ""
@@ -22,6 +26,8 @@ class Command(NamedTuple):
     text: str = ""
     target: str = ""
     turn: int = 0
+    value: Any = None
+    over: str = ""
 
 
 def is_session(name: str) -> bool:
@@ -58,6 +64,8 @@ def _command(kind: str, session: str, name: str, fields: dict[str, Any]) -> Comm
         return Command("message", session, name, fields["text"])
     if kind == "edit" and fields.get("text") and fields.get("seq"):
         return Command("edit", session, name, fields["text"], "", fields["seq"])
+    if kind in KEEPING:
+        return Command(kind, session, name, "", fields["key"], 0, fields.get("value"), fields.get("if_match", ""))
     if kind not in OTHERS:
         return Command("garbage")
     text = fields.get("name", "") or fields.get("title", "")
@@ -85,6 +93,9 @@ def judge_decision(where: str, command: Command, told: "Told") -> None:
             right = kind == "session.updated" and event["title"] == command.text and event["command_id"] == command.id
         case "erase":
             right = kind == "session.erased" and event["command_id"] == command.id
+        case "state.set" | "state.clear":
+            right = kind == "state.changed" and event["command_id"] == command.id
+            right = right and event["state"] == {command.target: command.value}
         case _:
             right = _is_message(command, event)
     if not its or not right:
@@ -111,7 +122,7 @@ def judge_edit(where: str, story: "Story", command: Command, told: "Told") -> No
         raise Wrong(f"P1: {where} {command} led to {told.event}; edits: {story.past.edits}")
 
 
-def could_follow(story: "Story", command: Command, seq: int, waiting_turns: int) -> bool:
+def could_follow(story: "Story", command: Command, seq: int, limits: Limits) -> bool:
     """Could a command that led to nothing have been followed right after event `seq`?"""
     match command.kind:
         case "cancel":
@@ -119,11 +130,14 @@ def could_follow(story: "Story", command: Command, seq: int, waiting_turns: int)
         case "approve":
             return bool(seq) and story.told[seq - 1].parked == f"{command.text}#1"
         case "retry" | "regenerate":
-            return _may_run_again(story, command, seq, waiting_turns)
+            return _may_run_again(story, command, seq, limits.waiting_turns)
         case "erase":
             return seq > 0
         case "fork":
             return seq > 0 and command.turn <= seq
+        case "state.set" | "state.clear":
+            held = story.told[seq - 1].held if seq else {}
+            return may_write(held, command.target, command.value, command.over, limits.state_bytes)
         case _:
             return True
 

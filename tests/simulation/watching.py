@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import msgspec
 from msgspec.structs import replace
 
-from chatstream.core.commands import AnyCommand, Cancel, Edit, Erase, Message, Regenerate, Retry
+from chatstream.core.commands import AnyCommand, Cancel, ClearState, Edit, Erase, Message, Regenerate, Retry, SetState
 from chatstream.core.errors import ChatstreamError
 from chatstream.core.ids import Offset, PartitionNo, SessionId
 from chatstream.engine.desk import Accepted, Answer, Refused, Repeated, Unnumbered
@@ -18,8 +18,9 @@ from chatstream.table import reads, rows
 from chatstream.table.memory import MemoryTableStore
 from chatstream.table.port import View
 from tests.simulation.host import Host
-from tests.simulation.oracle import Oracle, Wrong
+from tests.simulation.oracle import Oracle, Reading, Wrong
 from tests.simulation.responder import Call
+from tests.simulation.values import judge_reply, size_bytes
 
 if TYPE_CHECKING:
     from tests.simulation.scenario import World
@@ -33,6 +34,8 @@ _REASONS: Final[dict[type[AnyCommand], tuple[str, ...]]] = {
     Retry: ("not-ended", "turn-in-progress", "rewound", "queue-full"),
     Regenerate: ("not-ended", "turn-in-progress", "rewound", "queue-full"),
     Erase: ("no-such-session",),
+    SetState: ("precondition-failed", "state-too-large"),
+    ClearState: ("precondition-failed",),
 }
 """Why a command may have led to nothing; whether it could not be followed is judged by its place in the log."""
 
@@ -108,7 +111,7 @@ def _is_true(asked: Asked, oracle: Oracle, broker: SimulatedBroker) -> bool:
         case Refused("session-erased"):
             return any(session in one.stories and one.stories[session].erased for one in oracle.readings)
         case Refused(reason) if not isinstance(command, Message | Edit):
-            return reason in _REASONS[type(command)]
+            return reason in _REASONS[type(command)] and not _came_of_it(asked, oracle, broker)
         case Refused(code):
             story = next(reading.stories[session] for reading in oracle.readings if session in reading.stories)
             return any(
@@ -121,6 +124,14 @@ def _is_true(asked: Asked, oracle: Oracle, broker: SimulatedBroker) -> bool:
             found = (broker.records(Topic.MESSAGES, PartitionNo(number)) for number in range(broker.partitions))
             name = command.command_id.encode()
             return any(name in (record.value or b"") for records in found for record in records)
+
+
+def _came_of_it(asked: Asked, oracle: Oracle, broker: SimulatedBroker) -> bool:
+    """Did a command that was sent once lead to an event after all?"""
+    name = asked.command.command_id
+    found = (broker.records(Topic.MESSAGES, PartitionNo(number)) for number in range(broker.partitions))
+    sent = sum(f'"{name}"'.encode() in (record.value or b"") for records in found for record in records)
+    return sent == 1 and name in oracle.story(asked.session).ids
 
 
 def judge_calls(hosts: list[Host], oracle: Oracle) -> None:
@@ -153,18 +164,20 @@ def judge_fit(oracle: Oracle) -> None:
             for told in story.told:
                 if told.event["type"] == "reply.completed":
                     asked = story.told[told.event["turn"] - 1].event["text"].split()[0]
+                    judge_reply(story, told.event)
                     if f"re {asked} " not in told.event["text"]:
                         raise Wrong(f"P3: {told.event} answers {story.told[told.event['turn'] - 1].event}")
 
 
-def judge_tables(hosts: list[Host], broker: SimulatedBroker) -> None:
+def judge_tables(hosts: list[Host], oracle: Oracle, broker: SimulatedBroker) -> None:
     """Every table is the fold of the log as far as it has come, from scratch, row by row: P4."""
     for host in hosts:
-        for number in range(broker.partitions):
-            _judge_table(host, PartitionNo(number), broker)
+        for reading in oracle.readings:
+            _judge_table(host, reading, broker)
 
 
-def _judge_table(host: Host, number: PartitionNo, broker: SimulatedBroker) -> None:
+def _judge_table(host: Host, reading: Reading, broker: SimulatedBroker) -> None:
+    number = reading.number
     if number in host.rotten:
         return
     found = _rows(host.tables.copy(), number)
@@ -178,7 +191,7 @@ def _judge_table(host: Host, number: PartitionNo, broker: SimulatedBroker) -> No
     wanted = _rows(fresh.copy(), number)
     if projection.alarms:
         raise Wrong(f"P4: folding partition {number} from scratch raised {projection.alarms} alarms")
-    _forget_compacted(found, wanted, broker, number, stop)
+    _forget_compacted(found, wanted, broker, reading, stop)
     if found != wanted:
         differing = sorted(key for key in found.keys() | wanted.keys() if found.get(key) != wanted.get(key))
         raise Wrong(
@@ -188,16 +201,28 @@ def _judge_table(host: Host, number: PartitionNo, broker: SimulatedBroker) -> No
 
 
 def _forget_compacted(
-    found: dict[bytes, bytes], wanted: dict[bytes, bytes], broker: SimulatedBroker, number: PartitionNo, stop: Offset
+    found: dict[bytes, bytes], wanted: dict[bytes, bytes], broker: SimulatedBroker, reading: Reading, stop: Offset
 ) -> None:
     """A table may remember ghosts that the broker has compacted away since: strangers do not keep to unique keys."""
-    records = broker.records(Topic.EVENTS, number)
+    records = broker.records(Topic.EVENTS, reading.number)
     there = {record.key for record in records if record.value is not None and record.offset < stop}
     for key in [key for key in found if key.startswith(rows.GHOST) and key not in wanted]:
         if key.removeprefix(rows.GHOST).split(b"/", 1)[1] not in there:
             del found[key]
-    if broker.log(Topic.EVENTS, number)._cleaned and rows.META in found and rows.META in wanted:
-        _forget_carried(found, wanted)
+    if broker.log(Topic.EVENTS, reading.number)._cleaned:
+        _forget_erased(found, wanted, reading, stop)
+        if rows.META in found and rows.META in wanted:
+            _forget_carried(found, wanted)
+
+
+def _forget_erased(found: dict[bytes, bytes], wanted: dict[bytes, bytes], reading: Reading, stop: Offset) -> None:
+    """Who has lost the partition may not have seen an erasure, or its tombstones, and the broker has cleaned since."""
+    erased = {name.encode(): story.past.erased_at for name, story in reading.stories.items() if story.erased}
+    for kept in (found, wanted) if erased else ():
+        for key in list(kept):
+            gone = [erased[name] for name in key.split(b"/")[1:] if name in erased]
+            if gone and (not key.startswith(rows.HEAD) or gone[0] >= stop):
+                del kept[key]
 
 
 def _forget_carried(found: dict[bytes, bytes], wanted: dict[bytes, bytes]) -> None:
@@ -221,6 +246,19 @@ def judge_erased(hosts: list[Host], oracle: Oracle) -> None:
             for key, _ in host.tables.copy().open(number).scan(b"", b"\xff") if erased else ():
                 if not key.startswith(rows.HEAD) and erased & set(key.split(b"/")[1:]):
                     raise Wrong(f"P4: {host.id} has the row {key!r} of an erased session")
+
+
+def judge_values(hosts: list[Host], oracle: Oracle) -> None:
+    """Who serves a partition has of each session's K/V state what the log makes of it, and its size: P4."""
+    for host in hosts:
+        for number in [] if host.node is None else host.node._seats:
+            view = host.tables.copy().open(number)
+            for name, story in oracle.readings[number].stories.items():
+                session = SessionId(name)
+                found, wanted = dict(rows.read_state(view, session)), story.values.held
+                size = rows.read_head(view, session).state_bytes
+                if found != wanted or size != size_bytes(wanted):
+                    raise Wrong(f"P4: {host.id} has as state of {name} {found}, {size} bytes, and not {wanted}")
 
 
 def judge_leftovers(hosts: list[Host]) -> None:

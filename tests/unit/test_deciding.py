@@ -20,7 +20,7 @@ from chatstream.core.commands import (
     SetState,
     Update,
 )
-from chatstream.core.events import MessageRefused
+from chatstream.core.events import MessageRefused, StateChanged
 from chatstream.core.ids import MessageId, Seq, SessionId
 from chatstream.core.session import Context, Duplicate, Nothing, Session, decide, evolve, fits
 from tests.given import NOW, accepted, asked, cancel, cancelled, completed, failed, given, message, place, scheduled
@@ -113,3 +113,10 @@ def test_the_table_is_whole() -> None:
 def test_a_known_id_is_a_duplicate_in_every_state(command: str) -> None:
     for session in STATES.values():
         assert decide(session, ASKED[command], context(session, known=Seq(1))) == Duplicate(Seq(1))
+
+
+def test_state_that_is_too_large_may_be_made_smaller_and_not_larger() -> None:
+    full = replace(given(), last_seq=Seq(1), state_bytes=30)  # two replies, each of which had room for itself
+    smaller, larger = SetState(key="a", value="x" * 5), SetState(key="a", value="x" * 25)
+    assert isinstance(decide(full, smaller, context(full, held=b'"xxxxxxxxxx"', state_bytes=20)), StateChanged)
+    assert decide(full, larger, context(full, held=b'"xxxxxxxxxx"', state_bytes=20)) == Nothing("state-too-large")

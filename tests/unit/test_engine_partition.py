@@ -290,3 +290,11 @@ def test_a_row_that_cannot_be_read_ends_the_writer_and_not_the_node(command: byt
     (end,) = bench.around.ends
     assert isinstance(end, Doubt)
     assert end.table
+
+
+def test_a_write_goes_over_what_a_reply_brings_that_is_not_confirmed() -> None:
+    bench = Bench()
+    bench.say("hello")
+    bench.finish(1, Completed(text="hi", state={"mood": "good"}))
+    bench.take('{"type":"state.clear","key":"mood","if_match":"*"}')
+    assert bench.told() == ["append alice/2 reply.completed", "append alice/3 state.changed"]
