@@ -25,7 +25,9 @@ P0 = PartitionNo(0)
 
 
 class FakeSurroundings:
-    """engine.surroundings.Surroundings. sent: appends not acknowledged yet; said_now, published_now, clock: as set."""
+    """engine.surroundings.Surroundings. sent: appends not acknowledged yet; said_now, published_now, clock: as set.
+
+    ends_asked: how often the end of the log was asked for."""
 
     def __init__(self) -> None:
         self.lines: list[str] = []
@@ -41,6 +43,7 @@ class FakeSurroundings:
         self.said_now = Partial()
         self.published_now = Offset(-1)
         self.gap = (Offset(-1), Offset(-1))
+        self.ends_asked = 0
         self.append_fails: LogError | None = None
         self.aside_fails: LogError | None = None
         self.aside_fails_for: Topic | None = None
@@ -106,6 +109,9 @@ class FakeSurroundings:
     def read_gap(self, start: Offset, stop: Offset) -> None:
         self.gap = (start, stop)
         self.lines.append(f"gap {start}..{stop}")
+
+    def ask_end(self) -> None:
+        self.ends_asked += 1
 
     def set_paused(self, paused: bool) -> None:
         self.lines.append("pause" if paused else "go on")

@@ -223,6 +223,11 @@ def is_public(event: AnyEvent) -> bool:
     return isinstance(event, Public) and not event.copy
 
 
+def ends_turn(event: AnyEvent, turn: Seq) -> bool:
+    """Is the running turn over with this event, so that its call has to end?"""
+    return isinstance(event, SessionErased) or (isinstance(event, ReplyCancelled) and event.turn == turn)
+
+
 def id_of(event: AnyEvent) -> MessageId:
     """The id under which the event is found from now on, empty for none: a message that came due takes over its id."""
     return event.message_id if isinstance(event, MessageAccepted) else brought_id(event)

@@ -99,3 +99,5 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """How long an append may stay unacknowledged before the partition is claimed again."""
     mark_s: float = 1.0
     """How long a moved position may go unrecorded."""
+    look_s: float = 60.0
+    """How long what others wrote to a partition may go unseen while its owner writes nothing."""

@@ -48,9 +48,9 @@ class Appends:
         key = claims.event_key(event.session, event.seq, self._claim_name)
         self._send(key, event, value, after, input_at, position)
 
-    def mark(self, position: InputPosition) -> None:
+    def mark(self, position: InputPosition, in_any_case: bool = False) -> None:
         """Append a mark if position or published moved since a record last carried them. Raises LogError."""
-        if position > self._position or self._around.published() > self._published:
+        if in_any_case or position > self._position or self._around.published() > self._published:
             self._marks += 1
             self._send(claims.mark_key(self._claim_name, self._marks), None, b"{}", None, None, position)
 

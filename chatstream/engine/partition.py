@@ -18,9 +18,8 @@ from chatstream.core.events import (
     AnyEvent,
     ApprovalRequested,
     MessageScheduled,
-    ReplyCancelled,
-    SessionErased,
     StepCompleted,
+    ends_turn,
     is_public,
 )
 from chatstream.core.ids import InputPosition, Offset, Seq, SessionId, Version
@@ -33,7 +32,6 @@ from chatstream.core.session import (
     Nothing,
     Outcome,
     Parked,
-    Running,
     Stepped,
     decide,
     evolve,
@@ -51,6 +49,7 @@ from chatstream.engine.erasing import Wipes
 from chatstream.engine.gaps import fold_gap
 from chatstream.engine.idle import Idle
 from chatstream.engine.inputs import Inputs
+from chatstream.engine.lookout import Lookout
 from chatstream.engine.progress import Done, Progress
 from chatstream.engine.projection import Projection
 from chatstream.engine.slots import Slot, Slots
@@ -68,11 +67,6 @@ from chatstream.engine.timers import Timers
 from chatstream.log.port import Record
 
 log = logging.getLogger(__name__)
-
-
-def _ends(event: AnyEvent, running: Running) -> bool:
-    """Is the running turn over with this event, so that its call has to end?"""
-    return isinstance(event, SessionErased) or (isinstance(event, ReplyCancelled) and event.turn == running.turn)
 
 
 class Partition:
@@ -100,6 +94,7 @@ class Partition:
         self._wipes = Wipes(self, self._appends, projection, limits)
         self._timers = Timers(self, self._appends, projection, self._slots, self._contexts, limits, around)
         self._idle = Idle(self.number, projection.table, limits, around)
+        self._lookout = Lookout(self._appends, projection, limits, around)
         self._brake = Brake(self._appends, self._deferred, limits, around)
         self._progress = Progress(self, self._slots, self._contexts, limits, around)
         self._touched: dict[SessionId, None] = {}
@@ -179,7 +174,7 @@ class Partition:
             self.append(its, decision, at)
             if waiter is not None:
                 self._answer_later(waiter, answer_to(decision, its.head))
-            if running is not None and _ends(decision, running):
+            if running is not None and ends_turn(decision, running.turn):
                 self._around.stop(slot.head.session)
 
     def _on_settled(self, at: InputPosition, doubt: Doubt | None) -> None:
@@ -211,8 +206,8 @@ class Partition:
 
     @ends_on_broken_table
     def tick(self) -> None:
-        """About once in Limits.mark_s: record a moved position that nothing carried, look for an overdue ack, and for sessions
-        that are to be erased.
+        """About once in Limits.mark_s: record a moved position that nothing carried, look for an overdue ack, for sessions that
+        are to be erased, and for what others wrote.
 
         Alarms are looked after here, too: they ring by another clock than messages are due by.
         """
@@ -225,10 +220,16 @@ class Partition:
         else:
             self._mark()
             self._idle.look()
+            self._lookout.look()
 
-    def _mark(self) -> None:
+    def on_end(self, end: Offset) -> None:
+        """chat.events ends there, or did when that was asked for."""
+        if not self.over and self._lookout.is_behind(end):
+            self._mark(in_any_case=True)
+
+    def _mark(self, in_any_case: bool = False) -> None:
         try:
-            self._appends.mark(self.inputs.position)
+            self._appends.mark(self.inputs.position, in_any_case)
         except LogError as error:
             self._end(unsent("a mark", error))
 

@@ -1,6 +1,7 @@
 """A partition's place on its node: what the writer asks of its surroundings, wired to the node's parts."""
 
 import asyncio
+import logging
 from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
@@ -25,6 +26,8 @@ from chatstream.engine.turns import Job, Turns
 from chatstream.log.port import Ack, Group, Log, Topic
 from chatstream.table import rows
 from chatstream.table.port import Change, Table
+
+log = logging.getLogger(__name__)
 
 ALARM_MOST_S: Final = 86_400.0
 """Timers of years are nothing for an event loop; Partition.tick looks again long before."""
@@ -149,6 +152,17 @@ class Seat:
             self.writer.distrust(Doubt(f"a gap cannot be read: {error}", producer=False))
         else:
             self.writer.on_gap(records, stop)
+
+    def ask_end(self) -> None:
+        self._parts.spawn(self._ask_end())
+
+    async def _ask_end(self) -> None:
+        try:
+            _, end = await self._parts.log.bounds(Topic.EVENTS, self.number)
+        except LogError as error:
+            log.info("partition %d: where it ends is asked again later: %s", self.number, error)
+        else:
+            self.writer.on_end(end)
 
     def set_paused(self, paused: bool) -> None:
         if paused:

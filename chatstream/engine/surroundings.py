@@ -134,6 +134,9 @@ class Surroundings(Protocol):
     def read_gap(self, start: Offset, stop: Offset) -> None:
         """Read chat.events in start <= offset < stop and hand it to Partition.on_gap."""
 
+    def ask_end(self) -> None:
+        """Ask where chat.events ends, and tell Partition.on_end. An answer that does not come is not missed."""
+
     def set_paused(self, paused: bool) -> None:
         """Stop or go on with the inbound records of this partition."""
 

@@ -155,5 +155,31 @@ async def test_after_compaction_no_byte_is_left_and_nothing_brings_it_back(tmp_p
     assert [raw for raw in events(cleaning) if SECRET.encode() in (raw.value or b"")] == []
 
 
+async def test_what_lands_behind_the_erasure_goes_too_though_nobody_says_anything_any_more(tmp_path: Path, broker: str) -> None:
+    def last() -> Raw:
+        return read_kafka(broker, [EVENTS])[EVENTS][-1]
+
+    with Nodes(tmp_path, broker, "--topics", declared(tmp_path), "--limit", "look_s=1") as nodes:
+        node = nodes.add()
+        await nodes.serve(1)
+        async with ClientSession() as client:
+            talk = Talk(node, client)
+            await talk.say(ALICE, SECRET)
+            await talk.ask("DELETE", ALICE, 204)
+        await until(lambda: not any(map(of_alice, removed(broker))), 60, "every record has its tombstone", node.tail)
+        producer = Producer({"bootstrap.servers": broker, "log_level": 0})
+        producer.produce(EVENTS, key="alice/9/0-dead", value=SECRET, headers={"claim": b"0-dead"}, partition=0)
+        assert producer.flush(30) == 0
+        await until(lambda: (last().key, last().value) == (b"alice/9/0-dead", None), 60, "it has its tombstone", node.tail)
+        assert node.served() == 1
+        nodes.check_calm()
+
+
+def removed(broker: str) -> list[Raw]:
+    """What compaction would leave of what was said: of each key the last record, but not the erasure."""
+    left = {raw.key: raw for raw in read_kafka(broker, [EVENTS])[EVENTS]}
+    return [raw for raw in left.values() if raw.value is not None and b"session.erased" not in raw.value]
+
+
 def dead(cluster: Cluster) -> list[Raw]:
     return read_kafka(cluster.bootstrap, [DEAD_LETTERS])[DEAD_LETTERS]

@@ -157,4 +157,10 @@ BACK: Final = (
         "(in_order or (isinstance(event, SessionErased) and event.seq > session.last_seq))",
         "in_order",
     ),
+    Mutant(
+        "nobody looks at the end of the log",
+        "engine.lookout",
+        "return end > self._projection.next_offset and not self._appends",
+        "return False",
+    ),
 )

@@ -142,6 +142,9 @@ class ExploredSeat:
     def read_gap(self, start: Offset, stop: Offset) -> None:
         self.gap = (start, stop)
 
+    def ask_end(self) -> None:
+        raise AssertionError("time does not pass here")
+
     def set_paused(self, paused: bool) -> None:
         self.paused = paused
 
