@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import itertools
 import json
+import time
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Final
@@ -23,6 +24,10 @@ TRY_S: Final = 0.1
 def numbered(sessions: int, messages: int, prefix: str = "s") -> list[tuple[str, str]]:
     """(session, text) of so many messages, the sessions in turn."""
     return [(f"{prefix}-{n % sessions}", f"message {n}") for n in range(messages)]
+
+
+CONSUMER_S: Final = 20.0
+"""How long one consumer counts, before a new one goes on."""
 
 
 class KafkaSender:
@@ -87,6 +92,8 @@ class Tally:
 
     def __init__(self) -> None:
         self.sources: set[tuple[int, int]] = set()
+        self.following: asyncio.Future[None] | None = None
+        self._next: dict[int, int] = {}
 
     @property
     def count(self) -> int:
@@ -94,10 +101,20 @@ class Tally:
 
     async def reaches(self, count: int, wait_s: float, seen: Callable[[], str] = str) -> None:
         """Wait for so many. seen: what is told beside the number when they do not come."""
-        await until(lambda: self.count >= count, wait_s, f"{count} replies", lambda: f"there are {self.count}\n{seen()}")
+
+        def reached() -> bool:
+            if self.following is not None and self.following.done():
+                self.following.result()  # nobody counts any more: say why
+            return self.count >= count
+
+        await until(reached, wait_s, f"{count} replies", lambda: f"there are {self.count}\n{seen()}")
 
     async def follow(self, bootstrap: str) -> None:
-        """Count until cancelled."""
+        """Count until cancelled. A consumer that lives through many brokers' deaths may stop fetching and say nothing."""
+        while True:
+            await self._follow(bootstrap, time.monotonic() + CONSUMER_S)
+
+    async def _follow(self, bootstrap: str, until_s: float) -> None:
         consumer = Consumer(
             {
                 "bootstrap.servers": bootstrap,
@@ -109,9 +126,11 @@ class Tally:
             }
         )
         try:
-            partitions = (await asyncio.to_thread(consumer.list_topics, REPLIES, 30)).topics[REPLIES].partitions
-            consumer.assign([TopicPartition(REPLIES, number, 0) for number in partitions])
-            while True:
+            if not self._next:
+                partitions = (await asyncio.to_thread(consumer.list_topics, REPLIES, 30)).topics[REPLIES].partitions
+                self._next = dict.fromkeys(partitions, 0)
+            consumer.assign([TopicPartition(REPLIES, number, offset) for number, offset in self._next.items()])
+            while time.monotonic() < until_s:
                 for message in await asyncio.to_thread(consumer.consume, 1000, 0.1):
                     self._note(message)
         finally:
@@ -120,8 +139,10 @@ class Tally:
     def _note(self, message: Message) -> None:
         if message.error() is not None:
             return  # a broker that is away; the consumer goes on by itself
-        partition = message.partition()
+        partition, offset = message.partition(), message.offset()
         assert partition is not None
+        assert offset is not None
+        self._next[partition] = offset + 1
         self.sources.add((partition, int(headers_of(message)["source"])))
 
 
@@ -129,7 +150,8 @@ class Tally:
 async def tally(bootstrap: str) -> AsyncIterator[Tally]:
     """A tally that counts as long as the block runs."""
     counting = Tally()
-    async with in_background(counting.follow(bootstrap)):
+    counting.following = asyncio.ensure_future(counting.follow(bootstrap))
+    async with in_background(counting.following):
         yield counting
 
 

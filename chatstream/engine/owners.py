@@ -7,7 +7,7 @@ from typing import Final
 
 import msgspec
 
-from chatstream.core.errors import LogError
+from chatstream.core.errors import LogError, LogUnavailable
 from chatstream.core.ids import NodeId, Offset, PartitionNo
 from chatstream.engine.producers import SideProducer
 from chatstream.log.port import Log, Record, Topic
@@ -38,6 +38,7 @@ class Owners:
         self._node = node
         self._ours = ours
         self._owners: dict[PartitionNo, Owner] = {}
+        self._next = Offset(0)
 
     def of(self, partition: PartitionNo) -> Owner | None:
         """Who serves the partition, as far as is known here."""
@@ -58,12 +59,19 @@ class Owners:
                 await asyncio.sleep(RETRY_S)
 
     async def _follow(self) -> None:
-        first, _ = await self._log.bounds(Topic.OWNERS, PARTITION)
-        reader = self._log.open_reader(Topic.OWNERS, PARTITION, Offset(first))
+        first, end = await self._log.bounds(Topic.OWNERS, PARTITION)
+        self._next = self._next if first <= self._next <= end else first
+        reader = self._log.open_reader(Topic.OWNERS, PARTITION, self._next)
         try:
             while True:
                 for record in await reader.read(500, READ_WAIT_S):
                     self._fold(record)
+                if reader.position == self._next < end:
+                    # A client of Kafka may stop fetching and not say so; a new one goes on.
+                    raise LogUnavailable(f"nothing comes behind offset {self._next}, and it ends at {end}")
+                if reader.position == self._next:
+                    _, end = await self._log.bounds(Topic.OWNERS, PARTITION)
+                self._next = reader.position
         finally:
             await reader.close()
 

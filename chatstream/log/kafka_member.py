@@ -4,8 +4,8 @@ The rules of this file:
 - Rebalance callbacks only note and pause. An exception must not leave them: the library raises it again from `poll` as
   an object that no `except` clause catches.
 - Partitions are paused from the moment they are assigned; a record is handed on only under a lease, so after fetch_from.
-- Each error that poll and consume return is looked at. A fatal one, or records gone from in front of the position,
-  ends the consumer: the listener is told that all is revoked, and a new one joins.
+- Each error that poll and consume return is looked at. A fatal one, records gone from in front of the position, or a
+  partition that has stalled ends the consumer: the listener is told that all is revoked, and a new one joins.
 """
 
 import logging
@@ -22,7 +22,9 @@ from chatstream.core.ids import Offset, PartitionNo
 from chatstream.log.kafka_batch import Batch
 from chatstream.log.kafka_errors import error_of, is_fatal
 from chatstream.log.kafka_handover import Handover
+from chatstream.log.kafka_proofs import Proofs, Proved
 from chatstream.log.kafka_settings import KafkaSettings
+from chatstream.log.kafka_stalls import Stalls
 from chatstream.log.port import GroupListener, Lease, Record, Topic
 
 POLL_S: Final = 0.05
@@ -35,13 +37,10 @@ WATERMARKS_S: Final = 2.0
 REBUILD_FIRST_S: Final = 0.1
 REBUILD_MOST_S: Final = 10.0
 """Between two consumers; doubles as long as none of them is given a partition."""
-PROOFS_MAX: Final = 1_000
-"""Commits that wait for their answer."""
 
 logger = logging.getLogger(__name__)
 
 Command = Callable[[], object]
-Proved = Callable[[bool], None]
 
 
 class Member:
@@ -64,8 +63,10 @@ class Member:
         """Behind the last record that was handed over: an end beyond it has holes before it."""
         self._ends: dict[PartitionNo, Offset] = {}
         """Ends that paused partitions have reached."""
-        self._proofs: dict[str, tuple[PartitionNo, Proved]] = {}
-        self._proof_count = 0
+        self._proofs = Proofs(handover)
+        self._drained = False
+        """Nothing was left in the library's queue after the last turn."""
+        self.stalls = Stalls()
         self._rebuild_at_s = 0.0
         self._rebuild_wait_s = REBUILD_FIRST_S
         self._leaving = False
@@ -129,6 +130,7 @@ class Member:
         else:
             self._seek_wanted(self._consumer)
             self._poll(self._consumer, 0.0 if commanded else POLL_S)
+            self._look_for_stalls(self._consumer)
 
     def _run_commands(self) -> bool:
         ran = False
@@ -175,9 +177,7 @@ class Member:
         self._broken = None
         consumer, self._consumer = self._consumer, None
         self._forget(list(self._assigned))
-        for _, proved in self._proofs.values():
-            self._handover.put(partial(proved, False))
-        self._proofs.clear()
+        self._proofs.end()
         if consumer is not None:
             threading.Thread(target=_close, args=(consumer,), name="kafka-consumer-end", daemon=True).start()
 
@@ -262,14 +262,21 @@ class Member:
 
     # Records
 
+    def _look_for_stalls(self, consumer: Consumer) -> None:
+        if self._drained and self._broken is None and self.stalls.due:
+            fetched = {each: self._next[each] for each in self._leases if each not in self._paused}
+            self._broken = self.stalls.look(consumer, fetched)
+
     def _poll(self, consumer: Consumer, wait_s: float) -> None:
         batch: list[Message] = []
         try:
             first = consumer.poll(wait_s)
+            self._drained = first is None
             if first is None:
                 return
             batch.append(first)
             batch += consumer.consume(BATCH - 1, 0)
+            self._drained = len(batch) < BATCH
         except (KafkaException, SystemError) as error:
             # Raised for a fatal error and out of callbacks. Records may have been lost on the way, and would be skipped.
             self._broken = str(error)
@@ -356,31 +363,15 @@ class Member:
             self._consumer.commit(offsets=places, asynchronous=True)
 
     def _prove(self, partition: PartitionNo, offset: Offset, proved: Proved) -> None:
-        # The library's synchronous commit waits without a limit for a coordinator that is away, and nothing is polled
-        # meanwhile. The same request with a callback proves as much; the metadata tells which commit it was.
-        if self._consumer is None or partition not in self._assigned or len(self._proofs) >= PROOFS_MAX:
-            self._handover.put(partial(proved, False))
-            return
-        self._proof_count += 1
-        name = f"proof-{self._proof_count}"
-        self._proofs[name] = (partition, proved)
-        place = TopicPartition(Topic.MESSAGES.value, partition, offset, name)
-        try:
-            self._consumer.commit(offsets=[place], asynchronous=True)
-        except KafkaException as error:
-            del self._proofs[name]
-            self._handover.put(partial(proved, False))
-            self._judge(error_of(error))
+        if self._consumer is None or partition not in self._assigned:
+            self._proofs.refuse(proved)
+        else:
+            self._proofs.ask(self._consumer, partition, offset, proved)
 
     def _on_commit(self, error: KafkaError | None, places: list[TopicPartition]) -> None:
         if error is not None:
             self._judge(error)
-        for place in places:
-            waiting = self._proofs.pop(place.metadata or "", None)
-            if waiting is not None:
-                partition, proved = waiting
-                succeeded = error is None and place.error is None and partition in self._assigned
-                self._handover.put(partial(proved, succeeded))
+        self._proofs.answered(error, places, self._assigned)
 
 
 def _place(partition: int, offset: int | None = None) -> TopicPartition:

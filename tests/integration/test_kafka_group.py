@@ -3,12 +3,14 @@
 import asyncio
 import threading
 import time
+from collections.abc import Mapping
 
 import pytest
-from confluent_kafka import KafkaError, Producer
+from confluent_kafka import Consumer, KafkaError, Producer, TopicPartition
 
 from chatstream.core.ids import Offset, PartitionNo
 from chatstream.log.kafka_handover import Handover
+from chatstream.log.kafka_stalls import Stalls
 from chatstream.log.kafka_watchdog import Watchdog
 from chatstream.log.port import Lease, Topic
 from tests.integration.kafka_given import P0, append_all, fetch_all, joined, opened
@@ -155,6 +157,59 @@ async def test_an_aborted_transaction_is_never_delivered(bootstrap: str) -> None
     producer.close()
 
 
+async def test_a_consumer_that_stopped_fetching_and_says_nothing_is_replaced(bootstrap: str) -> None:
+    """As librdkafka's does now and then after brokers came back: here it is paused behind the back of who owns it."""
+    async with opened(bootstrap) as log:
+        group, listener = await joined(log)
+        fetch_all(group, listener)
+        await append_all(log, Topic.MESSAGES, 0, [b"one"])
+        await until(lambda: listener.values() == [b"one"])
+        member = group.member
+        assert member is not None
+        member.stalls = Stalls(look_s=0.02, looks=5)
+
+        def stop_fetching() -> None:
+            assert member._consumer is not None
+            member._consumer.pause([TopicPartition(Topic.MESSAGES.value, 0)])
+
+        member.run(stop_fetching)
+        await append_all(log, Topic.MESSAGES, 0, [b"two"])
+        await until(lambda: ("revoked", (0, 1, 2, 3)) in listener.told, "the consumer is thrown away")
+        await until(lambda: len(listener.now) == 4, "the partitions again")
+        fetch_all(group, listener, lease=2, offset=1)
+        await until(lambda: listener.values() == [b"one", b"two"])
+
+
+async def test_a_transaction_that_stays_open_is_no_stall(bootstrap: str) -> None:
+    producer = Producer({"bootstrap.servers": bootstrap, "transactional.id": "slow stranger"})
+    await asyncio.to_thread(producer.init_transactions, 30)
+    producer.begin_transaction()
+    producer.produce(Topic.MESSAGES.value, b"undecided", b"alice", 0)
+    await asyncio.to_thread(producer.flush, 30)
+    async with opened(bootstrap) as log:
+        group, listener = await joined(log)
+        member = group.member
+        assert member is not None
+        member.stalls = CountedStalls(look_s=0.02, looks=5)
+        fetch_all(group, listener)
+        await append_all(log, Topic.MESSAGES, 0, [b"behind"])
+        await until(lambda: member.stalls.looks_made >= 40, "many looks at four partitions")  # type: ignore[attr-defined]
+        assert listener.told == [("assigned", (0, 1, 2, 3))]
+        await asyncio.to_thread(producer.commit_transaction, 30)
+        await until(lambda: listener.values() == [b"undecided", b"behind"])
+    producer.close()
+
+
+class CountedStalls(Stalls):
+    """Counts its looks."""
+
+    looks_made = 0
+
+    def look(self, consumer: Consumer, fetched: Mapping[PartitionNo, Offset]) -> str | None:
+        self.looks_made += 1
+        return super().look(consumer, fetched)
+
+
 async def test_membership_is_not_proved_for_a_partition_of_someone_else(bootstrap: str) -> None:
     async with opened(bootstrap) as log:
         group, _ = await joined(log)
@@ -163,8 +218,6 @@ async def test_membership_is_not_proved_for_a_partition_of_someone_else(bootstra
 
 
 async def test_committed_offsets_are_seen_from_outside(bootstrap: str) -> None:
-    from confluent_kafka import Consumer, TopicPartition
-
     async with opened(bootstrap) as log:
         group, _ = await joined(log)
         group.commit({P0: Offset(5)})

@@ -1,15 +1,16 @@
 """Who serves which partition: the highest epoch, whatever else is on the topic. In virtual time."""
 
 import asyncio
+from typing import Any
 
 import msgspec
 import pytest
 
-from chatstream.core.ids import NodeId, PartitionNo
+from chatstream.core.ids import NodeId, Offset, PartitionNo
 from chatstream.engine.guard import Guard
 from chatstream.engine.owners import PARTITION, Owner, Owners, owner_record
 from chatstream.engine.producers import SideProducer
-from chatstream.log.port import Topic
+from chatstream.log.port import Record, Topic
 from chatstream.log.simulated import SimulatedBroker, SimulatedLog
 from tests.virtual import virtual
 
@@ -104,3 +105,49 @@ async def test_an_announcement_that_does_not_get_through_is_only_a_hint_that_is_
     scene = Scene(SimulatedBroker())
     scene.side.fail(None)
     scene.owners.announce(owner(1, "n1"))
+
+
+@virtual
+async def test_a_reader_that_stopped_and_says_nothing_is_replaced_and_nothing_is_read_twice() -> None:
+    broker = SimulatedBroker()
+    write(broker, owner(1))
+    scene = Scene(broker)
+    stuck = StuckOnce(SimulatedLog(broker, ME))
+    owners = Owners(stuck, scene.side, ME, scene.ours)  # type: ignore[arg-type]  # all that it asks of a log
+    task = asyncio.create_task(owners.follow())
+    await asyncio.sleep(20)
+    assert owners.of(P0) == owner(1)
+    write(broker, owner(2))
+    await asyncio.sleep(20)
+    assert owners.of(P0) == owner(2)
+    assert stuck.opened == [0, 0]
+    await asyncio.sleep(600)
+    assert stuck.opened == [0, 0]
+    task.cancel()
+
+
+class StuckOnce:
+    """A log whose first reader finds nothing for ever. opened: where readers began."""
+
+    def __init__(self, log: SimulatedLog) -> None:
+        self._log = log
+        self.bounds = log.bounds
+        self.opened: list[int] = []
+
+    def open_reader(self, topic: Topic, partition: PartitionNo, offset: Offset) -> Any:
+        self.opened.append(offset)
+        return self._log.open_reader(topic, partition, offset) if len(self.opened) > 1 else Silent(offset)
+
+
+class Silent:
+    """A reader of which nothing comes."""
+
+    def __init__(self, position: Offset) -> None:
+        self.position = position
+
+    async def read(self, most: int, wait_s: float) -> list[Record]:  # noqa: ARG002
+        await asyncio.sleep(wait_s)
+        return []
+
+    async def close(self) -> None:
+        pass
