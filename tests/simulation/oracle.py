@@ -349,13 +349,20 @@ class Oracle:
         """Was there a session of the fork's name, or may it not be here?"""
         fork = reading.stories.get(command.target, Story())
         made = [one for one in reading.stories.values() if one.told and one.told[0].event.get("command_id") == command.id]
-        there = bool(fork.told) and 0 <= fork.told[0].input < at
+        there = bool(fork.told) and (
+            0 <= fork.told[0].input < at or fork.told[0].offset < self._whole(reading, command.session)
+        )
         elsewhere = partition_of(command.target.encode(), self._broker.partitions) != reading.number
         return (
             there
             or (bool(command.target) and elsewhere)
             or (not command.target and any(_knew(one, command.id, at) for one in made))
         )
+
+    def _whole(self, reading: Reading, session: str) -> int:
+        """Offset from which on what a fork was asked while it was copied is decided, others before that; -1 for no fork."""
+        story = reading.stories.get(session, Story())
+        return story.told[story.past.whole_at - 1].offset if story.past.whole_at else -1
 
     # -- P2 -------------------------------------------------------------------------------------------------------
 
