@@ -168,11 +168,15 @@ async def test_a_consumer_that_stopped_fetching_and_says_nothing_is_replaced(boo
         assert member is not None
         member.stalls = Stalls(look_s=0.02, looks=5)
 
+        stopped = threading.Event()
+
         def stop_fetching() -> None:
             assert member._consumer is not None
             member._consumer.pause([TopicPartition(Topic.MESSAGES.value, 0)])
+            stopped.set()
 
         member.run(stop_fetching)
+        await until(stopped.is_set)
         await append_all(log, Topic.MESSAGES, 0, [b"two"])
         await until(lambda: ("revoked", (0, 1, 2, 3)) in listener.told, "the consumer is thrown away")
         await until(lambda: len(listener.now) == 4, "the partitions again")
