@@ -36,6 +36,7 @@ from chatstream.core.session import (
     decide,
     evolve,
 )
+from chatstream.engine.answers import Answers
 from chatstream.engine.appends import Appends
 from chatstream.engine.aside import Aside, place_of
 from chatstream.engine.brake import Brake
@@ -44,7 +45,7 @@ from chatstream.engine.contexts import Contexts
 from chatstream.engine.copying import Copies
 from chatstream.engine.debts import Debts
 from chatstream.engine.deferred import Deferred
-from chatstream.engine.desk import Answer, Refused, Repeated, answer_to
+from chatstream.engine.desk import Refused, Repeated, answer_to
 from chatstream.engine.erasing import Wipes
 from chatstream.engine.gaps import fold_gap
 from chatstream.engine.idle import Idle
@@ -91,6 +92,7 @@ class Partition:
         self._deferred = Deferred(limits)
         self._debts = Debts(self, projection, self._slots, self._copies, limits, around)
         self._appends = Appends(self, claim, projection.ownership, around)
+        self._answers = Answers(self._appends, around)
         self._wipes = Wipes(self, self._appends, projection, limits)
         self._timers = Timers(self, self._appends, projection, self._slots, self._contexts, limits, around)
         self._idle = Idle(self.number, projection.table, limits, around)
@@ -98,7 +100,6 @@ class Partition:
         self._brake = Brake(self._appends, self._deferred, limits, around)
         self._progress = Progress(self, self._slots, self._contexts, limits, around)
         self._touched: dict[SessionId, None] = {}
-        self._answers: deque[tuple[int, bytes, Answer]] = deque()
         self._held_acks: deque[tuple[Pending, Offset]] | None = None
         self.inputs: Final = Inputs(projection.ownership.position)
         self._aside = Aside(self.number, self.inputs, limits, around, self._on_settled)
@@ -148,7 +149,7 @@ class Partition:
             if isinstance(command, Erase) and command.idle_since:
                 self._idle.came_back(session)
                 if slot.head.erased:
-                    self._answer_later(waiter, Refused("session-erased"))
+                    self._answers.when_appended(waiter, Refused("session-erased"))
                     return  # it asks for no more than that
             if slot.head.erased:
                 raise BadCommand("session-erased", "the session was erased")
@@ -164,16 +165,16 @@ class Partition:
     def _decide(self, slot: Slot, command: AnyCommand, at: InputPosition, now: str, sent_ms: int, waiter: bytes | None) -> None:
         decision: Decision = decide(slot.head, command, self._contexts.of(slot, command, at, now, sent_ms))
         if isinstance(decision, Duplicate):
-            self._answer_later(waiter, Repeated(decision.seq))
+            self._answers.when_appended(waiter, Repeated(decision.seq))
         elif isinstance(decision, Nothing):
-            self._answer_later(waiter, Refused(decision.code))
+            self._answers.when_decided(waiter, Refused(decision.code), at)
         else:
             running = slot.head.running
             # A fork's first event is the new session's, whoever was asked for it.
             its = slot if decision.session == slot.head.session else self._slots.open(decision.session)
             self.append(its, decision, at)
             if waiter is not None:
-                self._answer_later(waiter, answer_to(decision, its.head))
+                self._answers.when_appended(waiter, answer_to(decision, its.head))
             if running is not None and ends_turn(decision, running.turn):
                 self._around.stop(slot.head.session)
 
@@ -189,7 +190,7 @@ class Partition:
 
     def _bury(self, record: Record, at: InputPosition, why: BadCommand, waiter: bytes | None) -> None:
         log.warning("partition %d, offset %d of chat.messages: %s: %s", self.number, record.offset, why.reason, why)
-        self._answer_later(waiter, Refused(why.reason))
+        self._answers.when_appended(waiter, Refused(why.reason))
         self._aside.bury(record, at, why)
 
     # -- appending ------------------------------------------------------------------------------------------------
@@ -306,6 +307,8 @@ class Partition:
             return
         self.projection.flush()
         self._advance()
+        if self.over:
+            return
         self._progress.settle()
         touched, self._touched = self._touched, {}
         for session in touched:
@@ -330,14 +333,10 @@ class Partition:
 
     def _advance(self) -> None:
         self.inputs.advance(self._appends.confirmed)
-        while self._answers and self._answers[0][0] <= self._appends.confirmed:
-            _, waiter, answer = self._answers.popleft()
-            self._around.answer(waiter, answer)
-
-    def _answer_later(self, waiter: bytes | None, answer: Answer) -> None:
-        """An answer rests on what is appended so far, so it waits until that is confirmed."""
-        if waiter is not None:
-            self._answers.append((self._appends.made, waiter, answer))
+        try:
+            self._answers.give(self.inputs.position)
+        except LogError as error:
+            self._end(unsent("a mark", error))
 
     @ends_on_broken_table
     def on_alarm(self) -> None:

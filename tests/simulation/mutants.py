@@ -100,9 +100,16 @@ MUTANTS: Final = (
     ),
     Mutant(
         "answers do not wait for what they rest on",
+        "engine.answers",
+        "self._appended.append((self._appends.made, waiter, answer))",
+        "self._appended.append((0, waiter, answer))",
+    ),
+    Mutant(
+        "that nothing came of a command is told before it is recorded",
         "engine.partition",
-        "self._answers.append((self._appends.made, waiter, answer))",
-        "self._answers.append((0, waiter, answer))",
+        "self._answers.when_decided(waiter, Refused(decision.code), at)",
+        "self._answers.when_appended(waiter, Refused(decision.code))",
+        "engine_partition.py::test_that_nothing_came_of_a_command_is_told_when_nobody_will_decide_it_again",
     ),
     Mutant(
         "doubt is ignored",

@@ -54,6 +54,7 @@ BACK: Final = (
         "core.session",
         "interrupted_by=owed.dropped_by",
         'interrupted_by=MessageId("")',
+        "session.py::test_what_an_edit_took_back_while_it_waited_does_not_run_when_its_turn_comes",
     ),
     Mutant(
         "an edit that is not confirmed is not known of",

@@ -135,11 +135,13 @@ def test_a_command_that_was_put_off_and_leads_to_nothing_waits_for_the_copies_be
     bench.take(fork())
     bench.ack()
     bench.take('{"type": "cancel"}', key=b"bob", waiter="w")
-    while bench.around.sent:
+    while rows.read_head(bench.table, BOB).copying is not None:
         assert bench.writer.inputs.position == place(0)
         bench.ack()
-    assert bench.told()[-2:] == ["answer w refused not-running", "wake bob"]
+    assert bench.told()[-2:] == ["append mark", "wake bob"]
     assert bench.writer.inputs.position == place(1)
+    bench.ack()
+    assert bench.told() == ["answer w refused not-running"]
 
 
 def test_a_death_in_the_middle_of_a_copy_is_made_good_by_the_next_owner() -> None:
@@ -199,17 +201,20 @@ def test_what_cannot_be_forked_leads_to_nothing(command: str, reason: str) -> No
     bench.ack_all()
     bench.told()
     bench.take(command, waiter="w")
-    assert bench.told() == [f"answer w refused {reason}"]
+    bench.ack()
+    assert bench.told() == ["append mark", f"answer w refused {reason}"]
 
 
 def test_a_fork_of_a_session_that_nobody_knows_or_of_another_partition_is_refused() -> None:
     bench = Bench([*answered(1)])
     bench.take(fork(to="carol"), key=b"nobody", waiter="w")
-    assert bench.told() == ["answer w refused no-such-session"]
+    bench.ack()
+    assert bench.told() == ["append mark", "answer w refused no-such-session"]
     bench = Bench([*answered(1)], partitions=2, number=_home(b"alice"))
     elsewhere = next(name for name in ("a", "b", "c", "d", "e") if _home(name.encode()) != _home(b"alice"))
     bench.take(fork(to=elsewhere), waiter="w")
-    assert bench.told() == ["answer w refused other-partition"]
+    bench.ack()
+    assert bench.told() == ["append mark", "answer w refused other-partition"]
 
 
 def _home(key: bytes) -> int:

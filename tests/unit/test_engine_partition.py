@@ -112,7 +112,9 @@ def test_a_repeat_waits_for_everything_that_was_appended_before_it() -> None:
     bench.take('{"type":"cancel","turn":9}', waiter="w3")
     assert bench.told() == ["append bob/1 message.accepted"]
     bench.ack()
-    assert bench.told()[:3] == ["answer w1 accepted 1 at 0", "answer w2 repeated 1", "answer w3 refused not-running"]
+    assert bench.told()[:3] == ["append mark", "answer w1 accepted 1 at 0", "answer w2 repeated 1"]
+    bench.ack()
+    assert bench.told() == ["answer w3 refused not-running"]
 
 
 def test_an_id_of_one_session_is_free_in_another() -> None:
@@ -298,3 +300,35 @@ def test_a_write_goes_over_what_a_reply_brings_that_is_not_confirmed() -> None:
     bench.finish(1, Completed(text="hi", state={"mood": "good"}))
     bench.take('{"type":"state.clear","key":"mood","if_match":"*"}')
     assert bench.told() == ["append alice/2 reply.completed", "append alice/3 state.changed"]
+
+
+def test_that_nothing_came_of_a_command_is_told_when_nobody_will_decide_it_again() -> None:
+    bench = Bench()
+    bench.take('{"type":"cancel"}', waiter="w1")
+    assert bench.told() == ["append mark"]
+    assert bench.headers_of("pos") == [b"0:0"]
+    bench.ack()
+    assert bench.told() == ["answer w1 refused not-running"]
+    assert bench.projection.ownership.position == place(0)
+
+
+def test_commands_that_come_to_nothing_together_are_recorded_at_once() -> None:
+    bench = Bench()
+    cancel = b'{"type":"cancel"}'
+    bench.writer.on_records([bench.record(cancel, waiter="w1"), bench.record(cancel, key=b"bob", waiter="w2")])
+    assert bench.told() == ["append mark"]
+    bench.ack()
+    assert bench.told() == ["answer w1 refused not-running", "answer w2 refused not-running"]
+
+
+@pytest.mark.parametrize("waits", [False, True])
+def test_that_nothing_came_of_a_command_is_not_told_when_it_cannot_be_recorded(waits: bool) -> None:
+    bench = Bench()
+    if waits:
+        bench.take("hello", key=b"bob")
+    bench.around.append_fails = None if waits else LogUnavailable("gone")
+    bench.take('{"type":"cancel"}', waiter="w1")
+    bench.around.append_fails = LogUnavailable("gone")
+    if waits:
+        bench.ack()
+    assert bench.told()[-1] == "end doubt, producer too"

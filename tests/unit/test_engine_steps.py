@@ -130,6 +130,7 @@ def test_a_decision_on_what_nobody_asked_is_refused(name: str) -> None:
     bench = running()
     parked(bench)
     bench.take(APPROVE.replace("pay", name), waiter="w")
+    bench.ack_all()
     assert any(line.startswith("answer w refused") for line in bench.told())
     assert bench.projection.session(ALICE).last_seq == 2
 

@@ -164,6 +164,11 @@ def test_cancel_by_an_unknown_id_does_not_hit_the_running_turn() -> None:
     assert when(given(accepted(1)), cancel(message_id="other")) == Nothing("not-running")
 
 
+def test_what_an_edit_took_back_while_it_waited_does_not_run_when_its_turn_comes() -> None:
+    session = given(accepted(1), accepted(2), accepted(3, replaces=2), completed(4, 1), completed(5, 3))
+    assert react(session) == (Interrupt(Seq(2), Version(1), MessageId("m3")),)
+
+
 def test_a_turn_number_weighs_more_than_a_message_id() -> None:
     assert when(given(accepted(1)), cancel(9, message_id="m1"), target=1) == Nothing("not-running")
 
