@@ -7,6 +7,7 @@ from typing import Final
 
 from tests.simulation.mutant import Mutant as Mutant
 from tests.simulation.mutants_back import BACK
+from tests.simulation.mutants_idle import IDLE
 from tests.simulation.mutants_state import STATE
 
 MUTANTS: Final = (
@@ -322,20 +323,6 @@ MUTANTS: Final = (
         "pass",
     ),
     Mutant(
-        "a session is erased as idle whatever happened in it since",
-        "core.deciding",
-        "(at_ms(session.updated) or 0) > (at_ms(command.idle_since) or 0)",
-        "session.last_seq < 0",
-        "engine_idle.py::test_what_was_said_meanwhile_keeps_the_session",
-    ),
-    Mutant(
-        "a session that waits for something is erased as idle",
-        "core.deciding",
-        "is_busy(session) or ",
-        "",
-        "deciding.py::test_every_command_in_every_state_is_as_the_table_says",
-    ),
-    Mutant(
         "summaries are recorded whatever happened since",
         "engine.progress",
         " and not any(map(_changes_the_past, since)):",
@@ -344,4 +331,5 @@ MUTANTS: Final = (
     ),
     *BACK,
     *STATE,
+    *IDLE,
 )

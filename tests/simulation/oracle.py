@@ -12,6 +12,7 @@ from chatstream.core.limits import Limits
 from chatstream.core.partitioner import partition_of
 from chatstream.log.port import Record, Topic
 from chatstream.log.simulated_broker import SimulatedBroker
+from tests.simulation.idling import judge_idle
 from tests.simulation.past import TERMINAL, Past, is_copy
 from tests.simulation.understanding import Command, could_follow, is_session, judge_decision, judge_edit, understand
 from tests.simulation.values import Held, Values
@@ -224,6 +225,8 @@ class Oracle:
                     return f"{session} has still to send {sorted(story.waiting.later)}"
                 if story.past.copying:
                     return f"{session} has still to be copied from {story.past.copying}"
+                if self._limits.erase_idle_days and not story.erased:
+                    return f"{session} is idle, and has still to be erased"
             public = self._owed_to_the_public(reading)
             if public and reading.published < public[-1].offset:
                 return f"published of {reading.number} is {reading.published}, the last is {public[-1].offset}"
@@ -317,11 +320,13 @@ class Oracle:
             judge_edit(where, story, command, told)
         elif command.kind != "fork" and not could_follow(story, command, before, self._limits):
             raise Wrong(f"P1: {where} {command} could not be followed, and led to {told.event}")
+        if command.since:
+            judge_idle(story, told.event, self._limits, where)
 
     def _judge_late(self, reading: Reading, command: Command, where: str, at: int, letters: list[Record]) -> None:
         """What comes behind the erasure of its session, and only that, is a dead letter without its value."""
         story = reading.stories.get(command.session, Story())
-        if not story.erased or story.told[-1].input > at or at in reading.by_input:
+        if not story.erased or story.told[-1].input > at or at in reading.by_input or command.since:
             raise Wrong(f"P1: {where} is a command and went to the dead letters")
         if any(letter.value or dict(letter.headers)["reason"] != b"session-erased" for letter in letters):
             raise Wrong(f"P1: {where} of an erased session has the letters {letters}")
@@ -336,7 +341,7 @@ class Oracle:
         if _knew(story, command.id, at):
             return True
         if story.erased and story.told[-1].input < at:
-            return False
+            return bool(command.since)
         if command.kind == "fork" and self._no_room(reading, command, at):
             return True
         first = max((seq for seq, told in enumerate(story.told, 1) if 0 <= told.input < at), default=0)

@@ -39,7 +39,7 @@ BACK_WEIGHTS: Final = ((0, 0, 0, 0, 0, 0), (8, 8, 14, 6, 4, 3), (25, 20, 40, 3, 
 """How often each of those, beside 100 others: not at all, now and then, mostly other answers, mostly forks and erasures."""
 
 KEEPING: Final[tuple[Kind, ...]] = ("set", "clear")
-KEEPING_WEIGHTS: Final = ((0, 0), (10, 3), (150, 30))
+KEEPING_WEIGHTS: Final = ((0, 0), (0, 0), (10, 3), (150, 30))
 """How often each of those: not at all, now and then, mostly."""
 KEYS: Final = ("a", "a", "a", "b", "notes")
 """Of the K/V state: few, so that they meet. The model sets and clears them, too."""
@@ -55,6 +55,9 @@ VALUES: Final = (
 SEEN: Final = "seen"
 PRECONDITIONS: Final = (SEEN, SEEN, SEEN, "*", '"x"', '["x"]')
 """What a write goes over: whatever is there when it is sent, anything, or a value that may be there or not."""
+
+IDLING_EACH: Final = 8
+"""In one of so many plans idle sessions are erased."""
 
 STEPS: Final = ("", "append", "acks", "write", "read", "records", "bounds", "assigned", "revoked", "membership", "fetch")
 """Kinds of steps that a crash or a pause can wait for; the empty one is any step."""
@@ -102,7 +105,10 @@ class Mishap(msgspec.Struct, frozen=True):
 
 
 class Plan(msgspec.Struct, frozen=True):
-    """One history. tight: limits so small that they are met all the time. end_s: from then on nothing goes wrong any more."""
+    """One history. tight: limits so small that they are met all the time. end_s: from then on nothing goes wrong any more.
+
+    idle_s: sessions in which nothing happened for so long are erased, 0: none.
+    """
 
     seed: int
     nodes: int
@@ -113,6 +119,7 @@ class Plan(msgspec.Struct, frozen=True):
     sends: tuple[Send, ...]
     mishaps: tuple[Mishap, ...]
     end_s: float
+    idle_s: float = 0.0
 
 
 def draw(seed: int) -> Plan:
@@ -122,7 +129,7 @@ def draw(seed: int) -> Plan:
     nodes = rng.choice((1, 2, 2, 3))
     partitions = rng.choice((1, 1, 2, 3))
     calm = rng.random() < 0.1
-    return Plan(
+    plan = Plan(
         seed=seed,
         nodes=nodes,
         partitions=partitions,
@@ -132,6 +139,20 @@ def draw(seed: int) -> Plan:
         sends=_sends(rng, nodes, partitions, end_s * 0.9),
         mishaps=() if calm else tuple(_mishap(rng, nodes, end_s) for _ in range(rng.choice((0, 1, 2, 3, 5)))),
         end_s=end_s,
+    )
+    return _idling(plan) if seed % IDLING_EACH == IDLING_EACH - 1 else plan
+
+
+def _idling(plan: Plan) -> Plan:
+    """The same, slower, as idle sessions are looked for once a minute, and with sessions that are erased when they are."""
+    rng = Random(f"{plan.seed}/idle")
+    slower = rng.choice((2.0, 15.0, 30.0))
+    return replace(
+        plan,
+        sends=tuple(replace(send, at_s=send.at_s * slower, delay_s=min(send.delay_s * slower, 90.0)) for send in plan.sends),
+        mishaps=tuple(replace(mishap, at_s=mishap.at_s * slower) for mishap in plan.mishaps),
+        end_s=plan.end_s * slower,
+        idle_s=rng.choice((0.5, 4.0, 25.0)),
     )
 
 

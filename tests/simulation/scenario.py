@@ -5,6 +5,8 @@ import json
 from random import Random
 from typing import Final, NamedTuple
 
+from msgspec.structs import replace
+
 from chatstream.core.errors import ChatstreamError
 from chatstream.core.ids import PartitionNo, SessionId
 from chatstream.core.limits import Limits
@@ -24,7 +26,10 @@ SETTLE_S: Final = 300.0
 """Virtual seconds after the last fault in which everything has to be done: the longest queue of turns that never end."""
 LATEST_S: Final = 10.0
 """Whatever was on its way at the last fault has landed by then: the largest late_s and slow_s together."""
+IDLE_S: Final = 150.0
+"""Beyond that, where idle sessions are erased: the longest idle_s, two walks over them, and a while."""
 LOOK_S: Final = 0.5
+DAY_S: Final = 86_400.0
 
 LIMITS: Final = Limits(
     attempts=3,
@@ -57,7 +62,7 @@ class World:
         watch_tasks(self._loop)
         self.broker = SimulatedBroker(plan.seed, plan.partitions, plan.faults, SESSION_TIMEOUT_S)
         self.broker.on_step = self._step
-        self.limits = TIGHT if plan.tight else LIMITS
+        self.limits = replace(TIGHT if plan.tight else LIMITS, erase_idle_days=plan.idle_s / DAY_S)
         self.hosts = [Host(self.broker, number, self.limits, plan.seed, self.note) for number in range(plan.nodes)]
         self.oracle = Oracle(self.broker, self.limits)
         self.asked: list[watching.Asked] = []
@@ -128,7 +133,8 @@ class World:
         self._armed.clear()
 
     async def _settle(self, *, removed: bool = False) -> None:
-        deadline = self._loop.time() + SETTLE_S
+        within_s = SETTLE_S + (IDLE_S if self.plan.idle_s else 0.0)
+        deadline = self._loop.time() + within_s
         while True:
             for host in self.hosts:
                 host.start()
@@ -139,7 +145,7 @@ class World:
             if unfinished is None and all(task.done() for task in self._chores if task not in self._reading()):
                 return
             if self._loop.time() > deadline:
-                raise Wrong(f"P8: {SETTLE_S:g} s after the last fault: {unfinished or 'a request still waits'}")
+                raise Wrong(f"P8: {within_s:g} s after the last fault: {unfinished or 'a request still waits'}")
             await asyncio.sleep(LOOK_S)
 
     def _decide(self) -> None:
@@ -316,7 +322,7 @@ def run(plan: Plan, noting: bool = False) -> Verdict:
 
     error: BaseException | None = None
     try:
-        run_virtual(happen(), plan.end_s + 3 * SETTLE_S, expected=(SimulatedCrash,))
+        run_virtual(happen(), plan.end_s + 3 * (SETTLE_S + IDLE_S), expected=(SimulatedCrash,))
     except Exception as raised:  # noqa: BLE001  # whatever it is, it is a finding
         error = raised
     return Verdict(error, worlds[0].notes)

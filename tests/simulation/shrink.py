@@ -43,6 +43,17 @@ def _shorter(plan: Plan) -> Iterator[Plan]:
     """Plans that are one step shorter, the largest steps first."""
     for name in KINDS:
         yield from (replace(plan, **{name: kept}) for kept in _fewer(getattr(plan, name)))
+    yield from _smaller(plan)
+    calm = Faults()
+    for field in fields(Faults):
+        if getattr(plan.faults, field.name) != getattr(calm, field.name):
+            yield replace(plan, faults=replace(plan.faults, **{field.name: getattr(calm, field.name)}))
+    for place, send in enumerate(plan.sends):
+        for plain in _plainer(send):
+            yield replace(plan, sends=(*plan.sends[:place], plain, *plan.sends[place + 1 :]))
+
+
+def _smaller(plan: Plan) -> Iterator[Plan]:
     if plan.readers:
         yield replace(plan, readers=0)
     if plan.nodes > 1:
@@ -51,13 +62,8 @@ def _shorter(plan: Plan) -> Iterator[Plan]:
         yield replace(plan, partitions=plan.partitions - 1)
     if plan.tight:
         yield replace(plan, tight=False)
-    calm = Faults()
-    for field in fields(Faults):
-        if getattr(plan.faults, field.name) != getattr(calm, field.name):
-            yield replace(plan, faults=replace(plan.faults, **{field.name: getattr(calm, field.name)}))
-    for place, send in enumerate(plan.sends):
-        for plain in _plainer(send):
-            yield replace(plan, sends=(*plan.sends[:place], plain, *plan.sends[place + 1 :]))
+    if plan.idle_s:
+        yield replace(plan, idle_s=0.0)
 
 
 def _plainer(send: Send) -> Iterator[Send]:
@@ -82,6 +88,7 @@ def _fewer(items: tuple[Any, ...]) -> Iterator[tuple[Any, ...]]:
 def told(plan: Plan) -> str:
     """A plan in lines that a person reads."""
     lines = [f"seed {plan.seed}, {plan.nodes} nodes, {plan.partitions} partitions, tight={plan.tight}, end {plan.end_s:g} s"]
+    lines += [f"erased when idle for {plan.idle_s:g} s"] if plan.idle_s else []
     calm = Faults()
     odd = {
         f.name: getattr(plan.faults, f.name) for f in fields(Faults) if getattr(plan.faults, f.name) != getattr(calm, f.name)

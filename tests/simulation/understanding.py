@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from chatstream.core.limits import Limits
 from chatstream.log.port import Record
+from tests.simulation.idling import is_idle
 from tests.simulation.values import may_write
 from tests.simulation.wrong import Wrong
 
@@ -18,7 +19,7 @@ KEEPING = ("state.set", "state.clear")
 
 class Command(NamedTuple):
     """kind: message, edit, one of OTHERS or KEEPING, or garbage. target: the id that a cancel names, the new session of a fork,
-    the key of a value. over: the tag that a write names."""
+    the key of a value. over: the tag that a write names. since: of an erasure that is only for idle sessions."""
 
     kind: str
     session: str = ""
@@ -28,6 +29,7 @@ class Command(NamedTuple):
     turn: int = 0
     value: Any = None
     over: str = ""
+    since: str = ""
 
 
 def is_session(name: str) -> bool:
@@ -70,7 +72,9 @@ def _command(kind: str, session: str, name: str, fields: dict[str, Any]) -> Comm
         return Command("garbage")
     text = fields.get("name", "") or fields.get("title", "")
     target = fields.get("message_id", "") or fields.get("id", "")
-    return Command(kind, session, name, text, target, fields.get("turn", 0) or fields.get("seq", 0))
+    return Command(
+        kind, session, name, text, target, fields.get("turn", 0) or fields.get("seq", 0), since=fields.get("idle_since", "")
+    )
 
 
 def judge_decision(where: str, command: Command, told: "Told") -> None:
@@ -132,7 +136,7 @@ def could_follow(story: "Story", command: Command, seq: int, limits: Limits) -> 
         case "retry" | "regenerate":
             return _may_run_again(story, command, seq, limits.waiting_turns)
         case "erase":
-            return seq > 0
+            return is_idle(story, seq, command.since) if command.since else seq > 0
         case "fork":
             return seq > 0 and command.turn <= seq
         case "state.set" | "state.clear":
