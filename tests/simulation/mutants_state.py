@@ -110,6 +110,7 @@ STATE: Final = (
         "engine.progress",
         "if isinstance(outcome, Completed) and outcome.state:",
         "if isinstance(outcome, Completed) and outcome.state and outcome.state_bytes is None:",
+        "engine_partition.py::test_a_replys_state_counts_as_it_is_when_the_reply_is_recorded",
     ),
     Mutant(
         "there may be any amount of state",

@@ -332,3 +332,12 @@ def test_that_nothing_came_of_a_command_is_not_told_when_it_cannot_be_recorded(w
     if waits:
         bench.ack()
     assert bench.told()[-1] == "end doubt, producer too"
+
+
+def test_a_replys_state_counts_as_it_is_when_the_reply_is_recorded() -> None:
+    bench = Bench()
+    bench.say("hello")
+    bench.take('{"type":"state.set","key":"place","value":"here"}')
+    bench.finish(1, Completed(text="hi", state={"mood": "good"}, state_bytes=len('mood"good"')))
+    bench.ack_all()
+    assert rows.read_head(bench.table, ALICE).state_bytes == len('place"here"') + len('mood"good"')
