@@ -25,7 +25,7 @@ from chatstream.core.commands import (
 from chatstream.core.copying import fork_name
 from chatstream.core.events import AnyEvent, MessageAccepted, ReplyCompleted, StateChanged, Terminal
 from chatstream.core.head import Ended
-from chatstream.core.ids import InputPosition, Seq, SessionId
+from chatstream.core.ids import InputPosition, Seq, SessionId, Version
 from chatstream.core.limits import Limits
 from chatstream.core.partitioner import partition_of
 from chatstream.core.prompt import Rewind
@@ -126,6 +126,10 @@ class Contexts:
             if isinstance(event, MessageAccepted) and event.replaces:
                 rewinds.append(Rewind(event.replaces, event.seq))
         return any(rewind.took_back(turn) for rewind in rewinds)
+
+    def is_recorded(self, session: SessionId, turn: Seq, version: Version, step: str) -> bool:
+        """Is there a confirmed step of that name in the table? Raises TableBroken."""
+        return rows.read_step(self._projection.table, session, turn, version, step) is not None
 
     def state_value(self, slot: Slot, key: str) -> bytes | None:
         """What the session's K/V state holds under a key, as JSON; None: nothing. Raises TableBroken."""

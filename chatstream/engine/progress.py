@@ -17,7 +17,10 @@ from chatstream.engine.slots import Appender, Slot, Slots
 from chatstream.engine.surroundings import Surroundings
 
 Done = Callable[[bool], None]
-"""Told when a step is confirmed; with False when its turn is over and nothing was recorded."""
+"""Told when a step of that name is confirmed; with False when its turn is over and nothing was recorded."""
+
+Step = tuple[SessionId, Seq, Version, str]
+"""Session, turn, version and name of a step or an approval: recorded once."""
 
 
 SINCE_MOST: Final = 1_000
@@ -33,7 +36,7 @@ class Progress:
         self._contexts = contexts
         self._limits = limits
         self._around = around
-        self._waiting: dict[tuple[SessionId, Seq], Done] = {}
+        self._waiting: dict[Step, list[Done]] = {}
         self._confirmed: list[StepCompleted | ApprovalRequested] = []
 
     def _running(self, slot: Slot, turn: Seq, version: int) -> Running | None:
@@ -56,16 +59,23 @@ class Progress:
         self._writer.append(slot, event)
 
     def record(self, session: SessionId, turn: Seq, version: Version, what: Stepped | Parked, done: Done) -> None:
-        """A step of a turn has a result, or the turn waits for somebody. Raises TableBroken."""
+        """A step of a turn has a result, or the turn waits for somebody. Raises TableBroken.
+
+        The attempt before may have given up while its record of the same step was on its way: the first one counts.
+        """
         slot = self._slots.open(session)
-        running = self._running(slot, turn, version)
+        running, name = self._running(slot, turn, version), (session, turn, version, what.name)
         if running is None:
             done(False)
-        elif not (running.parked and isinstance(what, Parked)):
-            event = step(slot.head, running, what, self._around.now())
-            self._waiting[session, event.seq] = done
-            self._writer.append(slot, event)
-        # One question at a time: when it is decided the responder runs again, and asks the other one then.
+        elif running.parked and isinstance(what, Parked):
+            return  # one question at a time: when it is decided the responder runs again, and asks the other one then
+        elif name in self._waiting:
+            self._waiting[name].append(done)
+        elif isinstance(what, Stepped) and self._contexts.is_recorded(*name):
+            done(True)
+        else:
+            self._waiting[name] = [done]
+            self._writer.append(slot, step(slot.head, running, what, self._around.now()))
 
     def compacted(self, session: SessionId, made_at: Seq, what: Compacted) -> None:
         """A summary was made of the conversation as it was with the event made_at. Raises TableBroken."""
@@ -90,7 +100,8 @@ class Progress:
         for event in confirmed:
             if isinstance(event, ApprovalRequested):
                 self._around.stop(event.session)
-            self._waiting.pop((event.session, event.seq))(True)
+            for done in self._waiting.pop((event.session, event.turn, event.version, event.name)):
+                done(True)
 
 
 def _changes_the_past(event: AnyEvent | None) -> bool:

@@ -64,7 +64,8 @@ class Steps:
             result = await result
         plain = self._checked(f"the result of step {name!r}", result)
         await self._record(Stepped(name=numbered, result=plain))
-        return plain
+        recorded = self._found(numbered, StepCompleted)
+        return plain if recorded is None else recorded.result  # an attempt before this may have been first
 
     async def approval(self, name: str, detail: Any) -> Approval:
         """See respond.port.Turn."""

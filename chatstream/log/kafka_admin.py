@@ -2,8 +2,9 @@
 
 import asyncio
 import contextlib
+import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from typing import Any, Final, TypeVar
 
@@ -46,6 +47,7 @@ _LEADERLESS: Final = (
     KafkaError.OFFSET_NOT_AVAILABLE,
     KafkaError._TRANSPORT,
 )
+_BOTH: Final = (OffsetSpec.earliest(), OffsetSpec.latest())
 _MISSING: Final = (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC)
 
 
@@ -60,7 +62,11 @@ class TopicFacts(msgspec.Struct, frozen=True):
 
 
 class KafkaAdmin:
-    """One admin client."""
+    """An admin client, and another one when it is of no use.
+
+    A client whose metadata names a dead broker as the controller waits for that one, request after request, for as long as it
+    does not ask for metadata again, which may be minutes; a new one asks at once.
+    """
 
     def __init__(self, settings: KafkaSettings) -> None:
         settings.check()
@@ -81,37 +87,32 @@ class KafkaAdmin:
     async def identify(self) -> dict[Topic, TopicIdentity]:
         """Those of our topics that exist. Raises LogUnavailable."""
         names = [topic.value for topic in Topic]
-        asked = self._client.describe_topics(TopicCollection(names), request_timeout=REQUEST_S)
-        found: dict[Topic, TopicIdentity] = {}
-        for name, future in asked.items():
-            described = await _answer(future, f"describing {name}")
-            if described is not None:
-                found[Topic(name)] = TopicIdentity(str(described.topic_id), len(described.partitions))
+        with self._client_in_use() as client:
+            asked = client.describe_topics(TopicCollection(names), request_timeout=REQUEST_S)
+            found: dict[Topic, TopicIdentity] = {}
+            for name, future in asked.items():
+                described = await _answer(future, f"describing {name}")
+                if described is not None:
+                    found[Topic(name)] = TopicIdentity(str(described.topic_id), len(described.partitions))
         return found
+
+    @contextlib.contextmanager
+    def _client_in_use(self) -> Iterator[AdminClient]:
+        """The client. When the log is unavailable through it, the next request takes a new one."""
+        client = self._client
+        try:
+            yield client
+        except LogUnavailable:
+            if self._client is client:
+                self._client = AdminClient(self._config)
+                # Elsewhere: what it still waits for can take its end a while.
+                threading.Thread(target=[client].clear, name="kafka-admin-end", daemon=True).start()
+            raise
 
     async def bounds(self, topic: Topic, partition: PartitionNo) -> tuple[Offset, Offset]:
         """(first offset kept, high watermark). Raises LogUnavailable."""
-        doing = f"asking for the ends of {topic}/{partition}"
-        deadline_s = time.monotonic() + REQUEST_S
-        while True:
-            try:
-                return await self._ends(topic, partition)
-            except KafkaException as error:
-                # While a partition changes its leader; the library does not repeat this request by itself.
-                if error_of(error).code() not in _LEADERLESS or time.monotonic() > deadline_s:
-                    raise translated(error, doing) from error
-            await asyncio.sleep(RETRY_S)
-
-    async def _ends(self, topic: Topic, partition: PartitionNo) -> tuple[Offset, Offset]:
-        # Two requests: one cannot ask for both ends of a partition. Uncommitted by default, so the end is no LSO.
-        first = self._offset(topic, partition, OffsetSpec.earliest())
-        end = self._offset(topic, partition, OffsetSpec.latest())
-        low, high = await asyncio.gather(asyncio.wrap_future(first), asyncio.wrap_future(end))
-        return Offset(low.offset), Offset(high.offset)
-
-    def _offset(self, topic: Topic, partition: PartitionNo, spec: OffsetSpec) -> "Future[Any]":
-        place = TopicPartition(topic.value, partition)
-        return self._client.list_offsets({place: spec}, request_timeout=REQUEST_S)[place]
+        with self._client_in_use() as client:
+            return await _bounds(client, TopicPartition(topic.value, partition))
 
     def facts(self, names: Sequence[str]) -> dict[str, TopicFacts]:
         """The topics among names that exist; blocks. Raises LogUnavailable, or BadSettings when it is not allowed."""
@@ -166,6 +167,25 @@ class KafkaAdmin:
         resource = ConfigResource(ResourceType.TOPIC, name, incremental_configs=entries)
         for future in self._client.incremental_alter_configs([resource], request_timeout=REQUEST_S).values():
             _wait(future, f"changing the config of {name}")
+
+
+async def _bounds(client: AdminClient, place: TopicPartition) -> tuple[Offset, Offset]:
+    deadline_s = time.monotonic() + REQUEST_S
+    while True:
+        try:
+            return await _ends(client, place)
+        except KafkaException as error:
+            # While a partition changes its leader; the library does not repeat this request by itself.
+            if error_of(error).code() not in _LEADERLESS or time.monotonic() > deadline_s:
+                raise translated(error, f"asking for the ends of {place.topic}/{place.partition}") from error
+        await asyncio.sleep(RETRY_S)
+
+
+async def _ends(client: AdminClient, place: TopicPartition) -> tuple[Offset, Offset]:
+    # Two requests: one cannot ask for both ends of a partition. Uncommitted by default, so the end is no LSO.
+    asked = [client.list_offsets({place: spec}, request_timeout=REQUEST_S)[place] for spec in _BOTH]
+    first, end = await asyncio.gather(*(asyncio.wrap_future(each) for each in asked))
+    return Offset(first.offset), Offset(end.offset)
 
 
 def _is_led(topic: TopicMetadata | None) -> bool:

@@ -53,6 +53,33 @@ def test_a_step_is_told_when_it_is_confirmed_and_in_the_table_and_not_before() -
     assert bench.told() == ["wake alice", "run alice/1"]
 
 
+def test_a_step_that_is_on_its_way_is_not_recorded_again_by_the_next_attempt() -> None:
+    """The first attempt gave up while it waited for the log."""
+    bench = running()
+    first = record(bench, Stepped(name="find#1", result=1))
+    second = record(bench, Stepped(name="find#1", result=2))
+    assert bench.told() == ["append alice/2 step.completed"]
+    bench.ack(settle=False)
+    third = record(bench, Stepped(name="find#1", result=3))
+    assert bench.told() == []
+    bench.writer.settle()
+    assert (first, second, third) == ([True], [True], [True])
+    assert record(bench, Stepped(name="find#1", result=4)) == [True]
+    assert bench.around.sent == []
+
+
+def test_steps_of_other_names_and_versions_are_recorded_beside_it() -> None:
+    bench = running()
+    record(bench, Stepped(name="find#1", result=1))
+    record(bench, Stepped(name="find#2", result=1))
+    assert bench.told() == ["append alice/2 step.completed", "append alice/3 step.completed"]
+    bench.take('{"type":"cancel"}')
+    bench.take('{"type":"retry"}')
+    bench.told()
+    record(bench, Stepped(name="find#1", result=1), version=2)
+    assert bench.told() == ["append alice/6 step.completed"]
+
+
 def test_a_step_of_a_turn_that_was_cancelled_meanwhile_is_not_recorded() -> None:
     bench = running()
     bench.take('{"type":"cancel"}')
