@@ -1,14 +1,12 @@
 """Three brokers, one of which is killed with -9: appends and the group go on by themselves."""
 
-import asyncio
 from collections.abc import Iterator
 
 import pytest
 
-from chatstream.core.errors import LogUnavailable
 from chatstream.core.ids import PartitionNo
 from chatstream.log.kafka import KafkaLog
-from chatstream.log.port import Ack, Topic, TopicIdentity
+from chatstream.log.port import Ack, Topic
 from tests.broker import Cluster, make_topics, require_kafka
 from tests.integration.kafka_given import fetch_all, joined, opened
 from tests.listener import NotedListener, until
@@ -50,23 +48,3 @@ async def test_each_broker_killed_in_turn_loses_and_repeats_nothing(cluster: Clu
         assert all(ack.error is None for ack in acks)
         for partition in range(4):
             assert numbers(listener, partition) == list(range(partition, 1_200, 4))
-
-
-async def test_the_topics_can_be_described_whichever_broker_is_dead(cluster: Cluster) -> None:
-    """Also where the client had that broker for the controller: the library would wait for it for minutes."""
-    async with opened(cluster.bootstrap) as log:
-        for broker in (0, 1, 2):
-            cluster.kill9(broker)
-            async with asyncio.timeout(60):
-                while len(await described(log)) < len(Topic):
-                    pass
-            cluster.restart(broker)
-            cluster.wait_ready()
-
-
-async def described(log: KafkaLog) -> dict[Topic, TopicIdentity]:
-    """Our topics; none where the log is unavailable, which takes seconds."""
-    try:
-        return await log.identify()
-    except LogUnavailable:
-        return {}
