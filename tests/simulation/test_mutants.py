@@ -9,7 +9,7 @@ import pytest
 from tests.simulation.mutants import MUTANTS, Mutant
 
 SEEDS_MAX = 600
-"""The slowest to be noticed takes some 230."""
+"""The slowest to be noticed takes some 350."""
 ENOUGH_S = 110
 ROOT = Path(__file__).parents[2]
 

@@ -42,7 +42,8 @@ class Scope(msgspec.Struct, frozen=True):
     """How much happens. faults: how many, of which kinds. moves: how often the partition is given away in good order.
 
     claims: how many are started in all. ticks: do owners write marks before the end? replies: is it a step of its own that a
-    reply is read back, lands, and is acknowledged? Else it happens as soon as it can.
+    reply is read back, lands, and is acknowledged? Else it happens as soon as it can. prompt: the model answers as soon as it
+    is asked; else whenever it likes.
     """
 
     name: str
@@ -54,6 +55,7 @@ class Scope(msgspec.Struct, frozen=True):
     claims: int = 2
     ticks: bool = False
     replies: bool = False
+    prompt: bool = False
 
 
 class World:
@@ -155,6 +157,8 @@ class World:
         self.adrift = [each for each in self.adrift if each]
         for node in self.nodes:
             node.tidy()
+            if self.scope.prompt:
+                self._answer(node)
             if not self.scope.replies:
                 self._reply(node)
         self._read()
@@ -162,6 +166,11 @@ class World:
     def _read(self) -> None:
         if self.oracle.readings[0].next_offset < len(self.log.topics[Topic.EVENTS].records):
             self.oracle.read()
+
+    def _answer(self, node: ExploredNode) -> None:
+        """The model answers all that it was asked."""
+        while node.seat is not None and node.seat.jobs:
+            self._act(node, f"answer {min(node.seat.jobs)}")
 
     def _reply(self, node: ExploredNode) -> None:
         """All that has to do with replies, at once."""
