@@ -5,6 +5,8 @@ import random
 from collections.abc import Awaitable, Callable
 from typing import Final, NamedTuple
 
+import pytest
+
 from tests.until import until
 
 
@@ -17,6 +19,8 @@ class Scale(NamedTuple):
 
 
 FULL: Final = os.environ.get("CHATSTREAM_CHAOS") == "full"
+full_only: Final = pytest.mark.skipif(not FULL, reason="part of `make chaos` alone")
+"""For what others attack in the quick form, too."""
 SCALE: Final = Scale(messages=4_000, kills=10, limit_s=600) if FULL else Scale(messages=600, kills=3, limit_s=120)
 
 

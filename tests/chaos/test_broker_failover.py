@@ -20,7 +20,7 @@ from tests.until import until
 PARTITIONS = 16
 SESSIONS = 40
 PER_S = 40.0
-KILLS = 12 if FULL else 2
+KILLS = 12 if FULL else 1
 GO_ON_S = 150.0
 QUICK_TO_MISS = {} if FULL else {"broker.session.timeout.ms": "4000", "broker.heartbeat.interval.ms": "1000"}
 """How soon the cluster gives a dead broker's partitions to others: 9 s by default."""

@@ -120,7 +120,7 @@ def told(broker: str) -> Topics:
     return read_kafka(broker, [EVENTS, REPLIES])
 
 
-@pytest.mark.parametrize("case", RUNNING if FULL else ["events made again", "partitions raised"])
+@pytest.mark.parametrize("case", RUNNING if FULL else ["partitions raised"])
 async def test_topics_that_change_under_a_running_node_are_refused_and_it_goes_on(
     tmp_path: Path, broker: str, case: str
 ) -> None:

@@ -10,6 +10,7 @@ from tests.checking.checker import check
 from tests.checking.raw import lag, read_kafka
 from tests.load import HttpClient, KafkaSender, numbered, tally
 from tests.nodes import NodeProcess, Nodes
+from tests.scale import full_only
 from tests.until import until
 
 PARTITIONS = 16
@@ -103,6 +104,7 @@ async def checked(nodes: Nodes, broker: str, sender: KafkaSender) -> None:
     nodes.check_calm()
 
 
+@full_only
 async def test_a_full_disk_under_the_tables_stops_nothing_for_good(tmp_path: Path, broker: str) -> None:
     """No file may grow any more, as on a full disk; when there is room again, the node goes on by itself."""
     sender = KafkaSender(broker)

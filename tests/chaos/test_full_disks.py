@@ -11,6 +11,7 @@ from tests.checking.checker import check
 from tests.checking.raw import lag, read_kafka
 from tests.load import KafkaSender, numbered, tally
 from tests.nodes import Nodes
+from tests.scale import full_only
 from tests.until import until
 
 PARTITIONS: Final = 16
@@ -43,6 +44,7 @@ async def test_a_node_goes_on_when_there_is_room_for_its_tables_again(tmp_path: 
         nodes.check_calm()
 
 
+@full_only
 async def test_what_a_broker_acknowledged_before_its_disk_was_full_is_answered_and_nodes_go_on(tmp_path: Path) -> None:
     require_kafka()
     with small_disk(tmp_path / "disk", BROKER_MIB) as disk, Cluster(1, directory=disk.path / "kafka") as cluster:

@@ -9,7 +9,7 @@ from tests.checking.checker import check
 from tests.checking.raw import lag, read_kafka
 from tests.load import KafkaSender, numbered, tally
 from tests.nodes import NodeProcess, Nodes
-from tests.scale import SCALE, spread
+from tests.scale import SCALE, full_only, spread
 from tests.until import until
 
 SESSIONS = 40
@@ -18,7 +18,9 @@ PER_S = 200.0
 
 
 @pytest.mark.kafka
-@pytest.mark.parametrize("drop_table", [False, True], ids=["table kept", "table deleted each time"])
+@pytest.mark.parametrize(
+    "drop_table", [pytest.param(False, marks=full_only, id="table kept"), pytest.param(True, id="table deleted")]
+)
 @pytest.mark.timeout(SCALE.limit_s)
 async def test_killed_at_random_moments_each_message_is_answered_once_and_in_order(
     tmp_path: Path, broker: str, drop_table: bool

@@ -6,13 +6,14 @@ import pytest
 
 from tests.chaos.soak import Soak, middle
 from tests.chaos.vitals import Vitals
-from tests.scale import FULL
+from tests.scale import full_only
 
-DURATION_S = 300.0 if FULL else 15.0
+DURATION_S = 300.0
 
 
 @pytest.mark.kafka
-@pytest.mark.timeout(600 if FULL else 180)
+@full_only
+@pytest.mark.timeout(600)
 async def test_what_readers_and_turns_took_is_given_back(tmp_path: Path, broker: str) -> None:
     await Soak(DURATION_S, DURATION_S / 15, 40.0, print).run(tmp_path, broker)
 

@@ -274,8 +274,15 @@ MUTANTS: Final = (
     Mutant(
         "a step is told before it is confirmed",
         "engine.progress",
-        "self._waiting[session, event.seq] = done\n",
-        "self._waiting[session, event.seq] = lambda _: None\n            done(True)\n",
+        "self._waiting[name] = [done]\n",
+        "self._waiting[name] = []\n            done(True)\n",
+    ),
+    Mutant(
+        "a step that is on its way is recorded again",
+        "engine.progress",
+        "elif name in self._waiting:\n            self._waiting[name].append(done)\n",
+        "elif name in ():\n            self._waiting[name].append(done)\n",
+        "engine_steps.py::test_a_step_that_is_on_its_way_is_not_recorded_again_by_the_next_attempt",
     ),
     Mutant(
         "a recorded step is done again",

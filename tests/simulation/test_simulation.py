@@ -11,7 +11,7 @@ from tests.simulation.scenario import run
 from tests.simulation.virtual_loop import VirtualLoop
 
 SEEDS_EACH = 100
-BATCHES = 20
+BATCHES = 45
 MORE_SEEDS = 100
 
 
