@@ -347,8 +347,15 @@ class Oracle:
         first = max((seq for seq, told in enumerate(story.told, 1) if 0 <= told.input < at), default=0)
         if first and story.past.whole_at:
             first = max(first, story.past.whole_at)
+        if first and self._came_late(reading, story):
+            first = 0
         last = min((seq for seq, told in enumerate(story.told) if told.input > at), default=len(story.told))
         return any(not could_follow(story, command, seq, self._limits) for seq in range(first, last + 1))
+
+    def _came_late(self, reading: Reading, story: Story) -> bool:
+        """Was the session made of a fork that may still have been copied: so later than where the command for it stands?"""
+        made = story.told[0]
+        return made.event["type"] == "session.created" and 0 <= self._whole(reading, made.event["from"]) < made.offset
 
     def _no_room(self, reading: Reading, command: Command, at: int) -> bool:
         """Was there a session of the fork's name, or may it not be here?"""
