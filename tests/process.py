@@ -68,19 +68,15 @@ class NodeProcess:
                 stderr=stderr,
                 text=True,
             )
-        assert self.process.stdout is not None
-        self.first_line = self.process.stdout.readline()
-        assert self.first_line.startswith("chatstream serves http://"), self.first_line + self.errors()
-        self.url = self.first_line.split()[2]
-        self._until_ready()
+        try:
+            self._until_serving()
+        except BaseException:
+            self._end()
+            raise
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        if self.process.poll() is None:
-            self.process.kill()
-        self.process.wait(STOP_S)
-        assert self.process.stdout is not None
-        self.process.stdout.close()
+        self._end()
 
     def errors(self) -> str:
         """What it wrote to stderr so far."""
@@ -90,6 +86,20 @@ class NodeProcess:
         """Send a signal and wait for the end; the exit code."""
         self.process.send_signal(number)
         return self.process.wait(STOP_S)
+
+    def _end(self) -> None:
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait(STOP_S)
+        assert self.process.stdout is not None
+        self.process.stdout.close()
+
+    def _until_serving(self) -> None:
+        assert self.process.stdout is not None
+        self.first_line = self.process.stdout.readline()
+        assert self.first_line.startswith("chatstream serves http://"), self.first_line + self.errors()
+        self.url = self.first_line.split()[2]
+        self._until_ready()
 
     def _until_ready(self) -> None:
         for _ in range(round(START_S / LOOK_S)):

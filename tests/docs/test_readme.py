@@ -12,7 +12,6 @@ from typing import Any, Final, NamedTuple
 
 import pytest
 
-from tests.broker import Cluster, drop_topics
 from tests.process import NodeProcess, environment, run
 
 ROOT: Final = Path(__file__).parents[2]
@@ -129,11 +128,10 @@ def test_the_bot_of_the_readme_counts(tmp_path: Path) -> None:
 
 
 @pytest.mark.kafka
-def test_what_is_typed_into_the_console_producer_is_read_by_the_console_consumer(kafka: Cluster, tmp_path: Path) -> None:
-    drop_topics(kafka.bootstrap)
+def test_what_is_typed_into_the_console_producer_is_read_by_the_console_consumer(broker: str, tmp_path: Path) -> None:
     (block,) = blocks("kafka", "sh")
-    with NodeProcess(tmp_path, "--bootstrap-servers", kafka.bootstrap):
-        code = block.code.replace("localhost:9092", kafka.bootstrap).replace("dev/kafka/tool", str(ROOT / "dev/kafka/tool"))
+    with NodeProcess(tmp_path, "--bootstrap-servers", broker):
+        code = block.code.replace("localhost:9092", broker).replace("dev/kafka/tool", str(ROOT / "dev/kafka/tool"))
         printed = shell(code, tmp_path).strip()
     key, value = printed.split("\t")
     assert key == "alice"

@@ -8,16 +8,9 @@ from msgspec.structs import replace
 from chatstream import topics
 from chatstream.core.errors import BadSettings, LogReplaced, LogUnavailable
 from chatstream.log.port import Topic
-from tests.broker import Cluster, drop_topics, fresh_topics
+from tests.broker import Cluster, fresh_topics
 
 pytestmark = pytest.mark.kafka
-
-
-@pytest.fixture
-def empty(kafka: Cluster) -> str:
-    """A broker without our topics."""
-    drop_topics(kafka.bootstrap)
-    return kafka.bootstrap
 
 
 def changed(topic: Topic, **what: object) -> topics.Declared:
@@ -26,43 +19,43 @@ def changed(topic: Topic, **what: object) -> topics.Declared:
     return declared
 
 
-def test_apply_creates_what_plan_said_and_then_nothing_is_left(empty: str) -> None:
+def test_apply_creates_what_plan_said_and_then_nothing_is_left(broker: str) -> None:
     declared = topics.load()
-    planned = topics.plan(empty, declared)
+    planned = topics.plan(broker, declared)
     assert [(step.kind, step.topic) for step in planned] == [("create", topic) for topic in declared]
-    assert topics.apply(empty, declared) == planned
-    assert topics.plan(empty, declared) == []
-    assert topics.apply(empty, declared) == []
-    assert topics.check(empty, declared) == []
+    assert topics.apply(broker, declared) == planned
+    assert topics.plan(broker, declared) == []
+    assert topics.apply(broker, declared) == []
+    assert topics.check(broker, declared) == []
 
 
-def test_check_names_the_topics_that_are_missing(empty: str) -> None:
+def test_check_names_the_topics_that_are_missing(broker: str) -> None:
     with pytest.raises(BadSettings, match=r"chat\.messages, chat\.events"):
-        topics.check(empty, topics.load())
+        topics.check(broker, topics.load())
 
 
-def test_a_setting_that_differs_is_changed_and_others_are_left(empty: str) -> None:
+def test_a_setting_that_differs_is_changed_and_others_are_left(broker: str) -> None:
     large = {"max.message.bytes": "8388608"}
-    topics.apply(empty, changed(Topic.REPLIES, config={"retention.ms": "1000", "segment.ms": "777777", **large}))
+    topics.apply(broker, changed(Topic.REPLIES, config={"retention.ms": "1000", "segment.ms": "777777", **large}))
     declared = changed(Topic.REPLIES, config={"retention.ms": "2000", **large})
-    assert [step.sentence for step in topics.check(empty, declared)] == ["change chat.replies: retention.ms from 1000 to 2000"]
-    topics.apply(empty, declared)
+    assert [step.sentence for step in topics.check(broker, declared)] == ["change chat.replies: retention.ms from 1000 to 2000"]
+    topics.apply(broker, declared)
     kept = {"retention.ms": "2000", "segment.ms": "777777", **large}
-    assert topics.plan(empty, changed(Topic.REPLIES, config=kept)) == []
+    assert topics.plan(broker, changed(Topic.REPLIES, config=kept)) == []
 
 
 @pytest.mark.parametrize("partitions", [8, 32])
-def test_another_partition_count_is_refused_and_nothing_is_done(empty: str, partitions: int) -> None:
-    topics.apply(empty, topics.load())
+def test_another_partition_count_is_refused_and_nothing_is_done(broker: str, partitions: int) -> None:
+    topics.apply(broker, topics.load())
     declared = topics.load()
     for topic in topics.TIED:
         declared[topic] = replace(declared[topic], partitions=partitions)
     declared[Topic.OWNERS] = replace(declared[Topic.OWNERS], config={"max.message.bytes": "1000000"})
-    assert "refuse" in {step.kind for step in topics.plan(empty, declared)}
+    assert "refuse" in {step.kind for step in topics.plan(broker, declared)}
     for refused in (topics.apply, topics.check):
         with pytest.raises(BadSettings, match=f"chat.messages has 16 partitions and is declared with {partitions}: .* fixed"):
-            refused(empty, declared)
-    assert topics.plan(empty, topics.load()) == []
+            refused(broker, declared)
+    assert topics.plan(broker, topics.load()) == []
 
 
 def test_partitions_raised_behind_our_back_are_refused(kafka: Cluster) -> None:
@@ -83,11 +76,11 @@ def test_a_missing_topic_that_would_not_fit_the_others_is_not_created(kafka: Clu
         topics.apply(kafka.bootstrap, declared)
 
 
-def test_another_number_of_replicas_is_refused_unless_it_is_the_brokers_choice(empty: str) -> None:
-    topics.apply(empty, topics.load())
+def test_another_number_of_replicas_is_refused_unless_it_is_the_brokers_choice(broker: str) -> None:
+    topics.apply(broker, topics.load())
     with pytest.raises(BadSettings, match=r"chat\.events has 1 replicas and is declared with 3"):
-        topics.check(empty, changed(Topic.EVENTS, replication_factor=3))
-    assert topics.check(empty, changed(Topic.EVENTS, replication_factor=1)) == []
+        topics.check(broker, changed(Topic.EVENTS, replication_factor=3))
+    assert topics.check(broker, changed(Topic.EVENTS, replication_factor=1)) == []
 
 
 def test_topics_that_would_lose_conversations_are_refused_until_apply_has_set_them_right(kafka: Cluster) -> None:
@@ -98,16 +91,16 @@ def test_topics_that_would_lose_conversations_are_refused_until_apply_has_set_th
     assert topics.check(kafka.bootstrap, topics.load()) == []
 
 
-def test_a_topic_that_was_made_again_is_refused(empty: str) -> None:
+def test_a_topic_that_was_made_again_is_refused(broker: str) -> None:
     declared = topics.load()
-    topics.apply(empty, declared)
+    topics.apply(broker, declared)
     with pytest.raises(LogReplaced, match=r"chat\.events is not the topic that was here before"):
-        topics.check(empty, declared, known_ids={Topic.EVENTS: "AAAAAAAAAAAAAAAAAAAAAA"})
+        topics.check(broker, declared, known_ids={Topic.EVENTS: "AAAAAAAAAAAAAAAAAAAAAA"})
 
 
-def test_more_replicas_than_brokers_is_one_clear_sentence(empty: str) -> None:
+def test_more_replicas_than_brokers_is_one_clear_sentence(broker: str) -> None:
     with pytest.raises(BadSettings, match=r"creating chat\.messages"):
-        topics.apply(empty, changed(Topic.MESSAGES, replication_factor=3))
+        topics.apply(broker, changed(Topic.MESSAGES, replication_factor=3))
 
 
 def test_no_broker_is_one_clear_sentence() -> None:
