@@ -11,7 +11,7 @@ def adopt(
 ) -> None:
     """Go on with chat.messages as it is now, where nodes refuse partitions because it was made again or lost commands.
 
-    Commands that were never decided and are gone stay gone; nothing else changes. Nodes go on within half a minute.
+    Commands that were never decided and are gone stay gone; nothing else changes. Nodes go on within `refused_s` (30 s).
     """
     given = flags.given(locals())
 

@@ -101,3 +101,5 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """How long a moved position may go unrecorded."""
     look_s: float = 60.0
     """How long what others wrote to a partition may go unseen while its owner writes nothing."""
+    refused_s: float = 30.0
+    """How long a partition that only an operator can help is left alone before it is looked at again."""

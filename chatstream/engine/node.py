@@ -50,8 +50,6 @@ log = logging.getLogger(__name__)
 
 BACKOFF_FIRST_S: Final = 0.1
 BACKOFF_MOST_S: Final = 5.0
-REFUSED_LOOK_S: Final = 30.0
-"""Between two looks at a partition that only an operator can help."""
 READY_LOOK_S: Final = 0.05
 
 
@@ -211,7 +209,7 @@ class Node:
             except (LogReplaced, UnknownFormat) as error:
                 self._assigned.refused[number] = str(error)
                 log.error("partition %d is not served: %s", number, error)
-                await asyncio.sleep(REFUSED_LOOK_S)
+                await asyncio.sleep(self._limits.refused_s)
                 continue
             except (LogError, NotOwner, TableBroken) as error:
                 log.warning("partition %d: not claimed: %s", number, error)

@@ -81,7 +81,7 @@ async def test_an_operator_adopts_commands_that_were_made_again_and_the_conversa
     tmp_path: Path, broker: str
 ) -> None:
     there = ["--bootstrap-servers", broker]
-    with Nodes(tmp_path, broker) as nodes:
+    with Nodes(tmp_path, broker, "--limit", "refused_s=1") as nodes:
         node = nodes.add()
         await node.serves(PARTITIONS)
         nothing = await asyncio.to_thread(run, ["adopt", *there], tmp_path)

@@ -1,5 +1,6 @@
 """Going on with commands that were made again or lost: what is adopted, what is refused, and what is decided afterwards."""
 
+import asyncio
 from collections.abc import Callable
 from itertools import count
 
@@ -7,6 +8,7 @@ import pytest
 
 from chatstream.core.errors import LogReplaced, UnknownFormat
 from chatstream.core.ids import NodeId, PartitionNo
+from chatstream.core.limits import Limits
 from chatstream.engine.adopting import CannotAdopt, adopt
 from chatstream.engine.desk import Accepted, Repeated
 from chatstream.engine.node import Node
@@ -77,6 +79,22 @@ async def test_a_conversation_goes_on_over_commands_that_were_made_again() -> No
     async with one_node(broker, id="n2") as other:
         await serving(other)
         assert all_answered(other, 7)
+
+
+@pytest.mark.parametrize("refused_s", [5.0, 100.0])
+@virtual
+async def test_a_node_looks_at_a_refused_partition_again_after_refused_s(refused_s: float) -> None:
+    broker, tables, time_s = SimulatedBroker(), MemoryTableStore(), asyncio.get_running_loop().time
+    async with one_node(broker, tables=tables) as node:
+        await serving(node)
+    broker.recreate(Topic.MESSAGES)
+    async with one_node(broker, tables=tables, limits=Limits(refused_s=refused_s)) as node:
+        await until(lambda: states(node) == ["refused"])
+        began_s = time_s()
+        await run(broker)
+        await until(lambda: states(node) != ["refused"])
+        assert refused_s - 1 < time_s() - began_s < refused_s + 4
+        await serving(node)
 
 
 def all_answered(node: Node, replies: int) -> bool:
