@@ -21,7 +21,8 @@ class Got(NamedTuple):
 
 class Waiting:
     """One session's. later: seq of a message.scheduled to its event; elsewhere: likewise of a fork's copies, which only
-    the source sends. parked: what the running turn asked, and where."""
+    the source sends. parked: what the running turn asked, and where. summaries: through where each reaches, of those that hold:
+    an edit ends those that tell of what it takes back."""
 
     def __init__(self) -> None:
         self.later: dict[int, dict[str, Any]] = {}
@@ -30,11 +31,13 @@ class Waiting:
         self.parked = ""
         self.asked_at = 0
         self.recorded: dict[tuple[int, int, str], Any] = {}
-        self.through = 0
+        self.summaries: list[int] = []
 
     def follow(self, event: dict[str, Any], owed: list[int], where: str) -> None:
         """One more event, before the turns that are owed are followed."""
         kind = event["type"]
+        if event.get("replaces"):
+            self.summaries = [through for through in self.summaries if through < event["replaces"]]
         if kind == "message.scheduled":
             self._pool(event)[event["seq"]] = event
         elif kind == "session.erased":
@@ -45,9 +48,10 @@ class Waiting:
         elif kind in ("step.completed", "approval.requested", "approval.decided"):
             self._on_the_way(event, owed, where)
         elif kind == "context.compacted":
-            if not self.through < event["through"] < event["seq"] or not event["text"]:
-                raise Wrong(f"P3: {where} summarises through {event['through']}, the one before through {self.through}")
-            self.through = event["through"]
+            before = max(self.summaries, default=0)
+            if not before < event["through"] < event["seq"] or not event["text"]:
+                raise Wrong(f"P3: {where} summarises through {event['through']}, the one before through {before}")
+            self.summaries.append(event["through"])
         elif kind.startswith("reply."):
             self._ended(event, owed, where)
 
