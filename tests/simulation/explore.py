@@ -37,7 +37,7 @@ FULL: Final = (
     Scope("three messages, no fault, their replies", THREE, claims=1, replies=True),
     Scope("three messages, a hand-over, a prompt model", THREE, moves=1, prompt=True),
     Scope("two messages, a crash", TWO, faults=1, kinds=("crash",)),
-    Scope("two messages, a zombie, a prompt model", TWO, faults=1, kinds=("zombie",), prompt=True),
+    Scope("two messages, a zombie", TWO, faults=1, kinds=("zombie",)),
     Scope("two messages, an unknown outcome", TWO, faults=1, kinds=("lost",)),
     Scope("a message twice, a zombie", TWICE, faults=1, kinds=("zombie",)),
     Scope("two sessions, a zombie, a prompt model", APART, faults=1, kinds=("zombie",), prompt=True),
