@@ -20,7 +20,7 @@ class Scale(NamedTuple):
 
 FULL: Final = os.environ.get("CHATSTREAM_CHAOS") == "full"
 full_only: Final = pytest.mark.skipif(not FULL, reason="part of `make chaos` alone")
-"""For what others attack in the quick form, too."""
+"""For what the quick form has no time for: others attack it there too, if not with as much around it."""
 SCALE: Final = Scale(messages=4_000, kills=10, limit_s=600) if FULL else Scale(messages=600, kills=3, limit_s=120)
 
 

@@ -14,27 +14,26 @@ from tests.checking.checker import check
 from tests.checking.raw import lag, read_kafka
 from tests.load import HttpClient, KafkaSender, Tally, in_background, numbered, tally
 from tests.nodes import Nodes
-from tests.scale import FULL
+from tests.scale import full_only
 from tests.until import until
 
 PARTITIONS = 16
 SESSIONS = 40
 PER_S = 40.0
-KILLS = 12 if FULL else 1
+KILLS = 12
 GO_ON_S = 150.0
-QUICK_TO_MISS = {} if FULL else {"broker.session.timeout.ms": "4000", "broker.heartbeat.interval.ms": "1000"}
-"""How soon the cluster gives a dead broker's partitions to others: 9 s by default."""
 
-pytestmark = [pytest.mark.kafka, pytest.mark.timeout(1800 if FULL else 420)]
+pytestmark = [pytest.mark.kafka, pytest.mark.timeout(1800)]
 
 
 @pytest.fixture
 def cluster() -> Iterator[Cluster]:
     require_kafka()
-    with Cluster(3, QUICK_TO_MISS) as three:
+    with Cluster(3) as three:
         yield three
 
 
+@full_only
 async def test_dead_brokers_lose_nothing_and_the_nodes_go_on_by_themselves(tmp_path: Path, cluster: Cluster) -> None:
     sender = KafkaSender(cluster.bootstrap)
     with Nodes(tmp_path, cluster.bootstrap) as nodes:

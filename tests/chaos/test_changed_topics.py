@@ -14,7 +14,7 @@ from tests.checking.raw import EVENTS, MESSAGES, REPLIES, Topics, read_kafka
 from tests.load import KafkaSender, numbered, tally
 from tests.nodes import NodeProcess, Nodes
 from tests.process import run
-from tests.scale import FULL
+from tests.scale import FULL, full_only
 from tests.until import until
 
 PARTITIONS = 16
@@ -77,6 +77,7 @@ async def test_a_node_that_starts_on_changed_topics_says_so_and_answers_nothing(
         nodes.check_calm()
 
 
+@full_only
 async def test_an_operator_adopts_commands_that_were_made_again_and_the_conversations_go_on(
     tmp_path: Path, broker: str
 ) -> None:

@@ -23,6 +23,7 @@ NOTICE_S: Final = 60.0
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(240)]
 
 
+@full_only
 async def test_a_node_goes_on_when_there_is_room_for_its_tables_again(tmp_path: Path, broker: str) -> None:
     sender = KafkaSender(broker)
     with small_disk(tmp_path / "node-1" / "tables", TABLES_MIB) as disk, Nodes(tmp_path, broker) as nodes:

@@ -12,22 +12,20 @@ from tests.checking.raw import lag, read_kafka
 from tests.fake_messages_api import FakeMessagesApi
 from tests.load import KafkaSender, numbered, tally
 from tests.nodes import Nodes
-from tests.scale import FULL
+from tests.scale import full_only
 from tests.until import until
 
 PARTITIONS: Final = 16
 SESSIONS: Final = 30
 MOMENT_S: Final = 2.0
-LONG_S: Final = 150.0 if FULL else 12.0
-LIMITS: Final = (
-    *("--limit", "attempts=6", "--limit", "retry_first_s=0.4", "--limit", "retry_most_s=2"),
-    *("--limit", f"turn_s={60 if FULL else 8}"),
-)
+LONG_S: Final = 150.0
+LIMITS: Final = ("--limit", "attempts=6", "--limit", "retry_first_s=0.4", "--limit", "retry_most_s=2", "--limit", "turn_s=60")
 """Some four seconds of trying again, or up to ten: longer than a moment, shorter than long."""
 
-pytestmark = [pytest.mark.kafka, pytest.mark.timeout(600 if FULL else 240)]
+pytestmark = [pytest.mark.kafka, pytest.mark.timeout(600)]
 
 
+@full_only
 async def test_a_moment_without_the_model_fails_nothing_and_a_long_one_stops_nothing(tmp_path: Path, broker: str) -> None:
     sender, api, (port,) = KafkaSender(broker), FakeMessagesApi(), free_ports(1)
     env = {"ANTHROPIC_API_KEY": "none", "ANTHROPIC_BASE_URL": f"http://127.0.0.1:{port}"}

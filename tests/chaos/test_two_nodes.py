@@ -13,7 +13,7 @@ from tests.checking.checker import Checker, check
 from tests.checking.raw import EVENTS, lag, read_kafka
 from tests.load import HttpClient, KafkaSender, in_background, numbered, tally
 from tests.nodes import Nodes
-from tests.scale import FULL
+from tests.scale import FULL, full_only
 from tests.until import until
 
 SESSIONS = 40
@@ -119,6 +119,7 @@ def claim_by_hand(broker: str) -> None:
     assert producer.flush(30) == 0
 
 
+@full_only
 async def test_a_node_that_is_told_to_leave_hands_its_sessions_over(tmp_path: Path, broker: str) -> None:
     sender = KafkaSender(broker)
     with Nodes(tmp_path, broker) as nodes:
